@@ -1,0 +1,3 @@
+//! The interop peer.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The rxrpc command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! RxRPC, runtime half.
