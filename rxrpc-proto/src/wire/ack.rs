@@ -1,0 +1,278 @@
+//! ACK bodies.
+
+use alloc::vec::Vec;
+
+use super::constants::{ACK_FILLER_LEN, ACK_FIXED_LEN, MAX_SACK, TRAILER_LEN};
+use super::fault::Malformed;
+
+/// Why an ACK was sent (body offset 16). The acknowledgement itself is complete whatever the reason.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AckReason {
+    /// 0: not a valid reason, but seen.
+    Zero,
+    /// 1: a packet carried `REQUEST_ACK`.
+    Requested,
+    /// 2: a DATA packet came again.
+    Duplicate,
+    /// 3: a DATA packet came and left a hole before it.
+    OutOfSequence,
+    /// 4: a DATA packet beyond the window was discarded.
+    ExceedsWindow,
+    /// 5: a DATA packet was discarded for lack of memory.
+    NoSpace,
+    /// 6: are you there? To be answered with [`PingResponse`](Self::PingResponse).
+    Ping,
+    /// 7: the answer to a ping.
+    PingResponse,
+    /// 8: an acknowledgement that had been put off.
+    Delay,
+    /// 9: news about the window, nothing else to say.
+    Idle,
+    /// Any other number; read like [`Zero`](Self::Zero).
+    Other(u8),
+}
+
+impl AckReason {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn to_u8(self) -> u8 {
+        match self {
+            AckReason::Zero => 0,
+            AckReason::Requested => 1,
+            AckReason::Duplicate => 2,
+            AckReason::OutOfSequence => 3,
+            AckReason::ExceedsWindow => 4,
+            AckReason::NoSpace => 5,
+            AckReason::Ping => 6,
+            AckReason::PingResponse => 7,
+            AckReason::Delay => 8,
+            AckReason::Idle => 9,
+            AckReason::Other(number) => number,
+        }
+    }
+
+    /// A short name in capitals for lists of packets.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            AckReason::Zero => "ZERO",
+            AckReason::Requested => "REQ",
+            AckReason::Duplicate => "DUP",
+            AckReason::OutOfSequence => "OOS",
+            AckReason::ExceedsWindow => "WIN",
+            AckReason::NoSpace => "MEM",
+            AckReason::Ping => "PING",
+            AckReason::PingResponse => "PONG",
+            AckReason::Delay => "DELAY",
+            AckReason::Idle => "IDLE",
+            AckReason::Other(_) => "OTHER",
+        }
+    }
+}
+
+impl From<u8> for AckReason {
+    fn from(number: u8) -> AckReason {
+        match number {
+            0 => AckReason::Zero,
+            1 => AckReason::Requested,
+            2 => AckReason::Duplicate,
+            3 => AckReason::OutOfSequence,
+            4 => AckReason::ExceedsWindow,
+            5 => AckReason::NoSpace,
+            6 => AckReason::Ping,
+            7 => AckReason::PingResponse,
+            8 => AckReason::Delay,
+            9 => AckReason::Idle,
+            other => AckReason::Other(other),
+        }
+    }
+}
+
+/// The fixed fields of an ACK body, without the count of table entries.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct AckFields {
+    /// Body offset 0: without a meaning today; sent as 0.
+    pub buffer_space: u16,
+    /// Body offset 2: without a meaning today; sent as 0.
+    pub max_skew: u16,
+    /// Body offset 4: everything before this sequence number is acknowledged for good. From 1.
+    pub first_packet: u32,
+    /// Body offset 8: the highest sequence number received; some peers write something else.
+    pub previous_packet: u32,
+    /// Body offset 12: serial of the packet that this ACK answers, 0 if none.
+    pub serial: u32,
+    /// Body offset 16: why the ACK was sent.
+    pub reason: AckReason,
+}
+
+/// What the sender of an ACK says about its limits: the words after the soft-ACK table.
+///
+/// On the wire it is two, three or four words; the later ones were added over the years. Peers
+/// disagree whether the two MTU values count the 28 octets of the header: `OpenAFS` counts them,
+/// Linux does not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Trailer {
+    /// Word 0: the largest datagram the peer takes, jumbos included, in octets. Not zero.
+    pub max_mtu: u32,
+    /// Word 1: the largest single packet by the peer's interface, in octets.
+    pub if_mtu: u32,
+    /// Word 2: the receive window in packets, 0 if closed.
+    pub rwind: Option<u32>,
+    /// Word 3: the most segments of a jumbo; 0 if the peer probes the path MTU instead.
+    pub jumbo_max: Option<u32>,
+}
+
+impl Trailer {
+    /// Reads the words at the start of `octets`: as many as are complete, at most four.
+    ///
+    /// `None` with fewer than two words, or if the first word is zero, which says that the sender
+    /// knows nothing.
+    fn parse(octets: &[u8]) -> Option<Trailer> {
+        let (words, _) = octets.as_chunks::<4>();
+        let mut words = words.iter().map(|word| u32::from_be_bytes(*word));
+        let (max_mtu, if_mtu) = (words.next()?, words.next()?);
+        let (rwind, jumbo_max) = (words.next(), words.next());
+        (max_mtu != 0).then_some(Trailer { max_mtu, if_mtu, rwind, jumbo_max })
+    }
+
+    /// Appends the words up to the first that is absent.
+    fn emit(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.max_mtu.to_be_bytes());
+        out.extend_from_slice(&self.if_mtu.to_be_bytes());
+        let Some(rwind) = self.rwind else { return };
+        out.extend_from_slice(&rwind.to_be_bytes());
+        let Some(jumbo_max) = self.jumbo_max else { return };
+        out.extend_from_slice(&jumbo_max.to_be_bytes());
+    }
+}
+
+/// A received ACK.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ack<'a> {
+    /// The fixed fields.
+    pub fields: AckFields,
+    declared: u8,
+    rest: &'a [u8],
+}
+
+impl<'a> Ack<'a> {
+    /// Reads an ACK body.
+    ///
+    /// # Errors
+    /// [`Malformed::ShortAck`] if the fixed part is incomplete. A table shorter than declared is no
+    /// fault here, see [`table`](Self::table).
+    pub fn parse(body: &'a [u8]) -> Result<Ack<'a>, Malformed> {
+        let (fixed, rest) = body.split_first_chunk::<ACK_FIXED_LEN>().ok_or(Malformed::ShortAck)?;
+        #[rustfmt::skip]
+        let &[
+            b0, b1, w0, w1,  f0, f1, f2, f3,  p0, p1, p2, p3,  s0, s1, s2, s3,  reason, declared,
+        ] = fixed;
+        let fields = AckFields {
+            buffer_space: u16::from_be_bytes([b0, b1]),
+            max_skew: u16::from_be_bytes([w0, w1]),
+            first_packet: u32::from_be_bytes([f0, f1, f2, f3]),
+            previous_packet: u32::from_be_bytes([p0, p1, p2, p3]),
+            serial: u32::from_be_bytes([s0, s1, s2, s3]),
+            reason: AckReason::from(reason),
+        };
+        Ok(Ack { fields, declared, rest })
+    }
+
+    /// The number of table entries the packet says it has (body offset 17), 0 to 255.
+    #[must_use]
+    pub const fn declared(&self) -> u8 {
+        self.declared
+    }
+
+    /// The soft-ACK table: entry `i` is about sequence number `first_packet + i`, read it with
+    /// [`received`](Self::received).
+    ///
+    /// `None` if the packet holds fewer entries than it declares. That is a fault of the call.
+    #[must_use]
+    pub fn table(&self) -> Option<&'a [u8]> {
+        self.rest.get(..usize::from(self.declared))
+    }
+
+    /// Whether a table entry says that the packet has arrived: its lowest bit. The other bits are
+    /// reserved.
+    #[must_use]
+    pub const fn received(octet: u8) -> bool {
+        octet & 1 == 1
+    }
+
+    /// The trailer, if it is there. A first word of zero counts as no trailer.
+    #[must_use]
+    pub fn trailer(&self) -> Option<Trailer> {
+        Trailer::parse(self.after_filler()?)
+    }
+
+    /// The octets after a complete trailer of four words: padding, or an extension. Empty if the
+    /// trailer is shorter.
+    #[must_use]
+    pub fn after_trailer(&self) -> &'a [u8] {
+        self.after_filler().and_then(|words| words.get(TRAILER_LEN..)).unwrap_or_default()
+    }
+
+    fn after_filler(&self) -> Option<&'a [u8]> {
+        self.rest.get(usize::from(self.declared).saturating_add(ACK_FILLER_LEN)..)
+    }
+
+    /// Everything after the count of entries: table, filler, trailer, padding.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+/// Appends the fixed part of an ACK body with a count of `declared` table entries.
+pub(super) fn emit_fixed(out: &mut Vec<u8>, fields: &AckFields, declared: u8) {
+    out.extend_from_slice(&fields.buffer_space.to_be_bytes());
+    out.extend_from_slice(&fields.max_skew.to_be_bytes());
+    out.extend_from_slice(&fields.first_packet.to_be_bytes());
+    out.extend_from_slice(&fields.previous_packet.to_be_bytes());
+    out.extend_from_slice(&fields.serial.to_be_bytes());
+    out.extend_from_slice(&[fields.reason.to_u8(), declared]);
+}
+
+/// Appends an ACK body, to go after a header.
+///
+/// `table` says from sequence number `first_packet` on what has arrived; entries after the 255th
+/// are left out. Entries are written as exactly 0 or 1, as old peers demand. The filler is always
+/// written, the trailer if given. Pad the datagram with [`pad_to`] afterwards if it has to be longer.
+pub fn emit_ack(
+    out: &mut Vec<u8>,
+    fields: &AckFields,
+    table: impl ExactSizeIterator<Item = bool>,
+    trailer: Option<&Trailer>,
+) {
+    let fixed_at = out.len();
+    emit_fixed(out, fields, 0);
+    let table_at = out.len();
+    out.extend(table.take(MAX_SACK).map(u8::from));
+    // Counted, not asked: the length an iterator promises is not to be trusted with the format.
+    let entries = out.len().saturating_sub(table_at);
+    let count_at = fixed_at.saturating_add(ACK_FIXED_LEN.saturating_sub(1));
+    if let Some(count) = out.get_mut(count_at) {
+        *count = u8::try_from(entries).unwrap_or(u8::MAX);
+    }
+    out.extend_from_slice(&[0; ACK_FILLER_LEN]);
+    if let Some(trailer) = trailer {
+        trailer.emit(out);
+    }
+}
+
+/// Octets of an ACK body with `entries` table entries (counted up to 255) and the whole trailer, if any.
+#[must_use]
+pub const fn ack_body_len(entries: usize, trailer: bool) -> usize {
+    let entries = if entries > MAX_SACK { MAX_SACK } else { entries };
+    let fixed = ACK_FIXED_LEN.saturating_add(ACK_FILLER_LEN);
+    fixed.saturating_add(entries).saturating_add(if trailer { TRAILER_LEN } else { 0 })
+}
+
+/// Appends zeros until the octets from `start` on are `len`. Does nothing if they are as many already.
+pub fn pad_to(out: &mut Vec<u8>, start: usize, len: usize) {
+    let end = start.saturating_add(len);
+    if out.len() < end {
+        out.resize(end, 0);
+    }
+}
