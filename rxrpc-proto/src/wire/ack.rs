@@ -217,7 +217,7 @@ impl<'a> Ack<'a> {
         self.rest.get(usize::from(self.declared).saturating_add(ACK_FILLER_LEN)..)
     }
 
-    /// Everything after the count of entries: table, filler, trailer, padding.
+    /// Everything after the count of entries, unsplit: table, filler, trailer, padding.
     #[must_use]
     pub const fn rest(&self) -> &'a [u8] {
         self.rest

@@ -47,6 +47,8 @@ pub const INITIAL_WINDOW: u32 = 16;
 pub const SECURITY_NONE: u8 = 0;
 /// Security index of rxkad.
 pub const SECURITY_RXKAD: u8 = 2;
+/// Security index of rxkad with encryption only; the formats are rxkad's.
+pub const SECURITY_RXKAD_CRYPT: u8 = 3;
 /// Security index of rxgk as `OpenAFS` numbers it.
 pub const SECURITY_RXGK: u8 = 4;
 /// Security index of rxgk as `AuriStor` and Linux number it.

@@ -88,18 +88,23 @@ impl<'a> Segments<'a> {
         self.rest
     }
 
-    /// The next segment with the spare octet of the sub-header before it (zero for the first).
-    pub(super) fn next_with_spare(&mut self) -> Option<Result<(Segment<'a>, u8), JumboFault>> {
+    /// The next segment, or all that is left if it is faulty.
+    pub(super) fn next_piece(&mut self) -> Option<Piece<'a>> {
         let next = self.state.take()?;
-        if next.flags.contains(Flags::JUMBO) {
-            Some(self.split(next))
+        let (payload, fault) = if next.flags.contains(Flags::JUMBO) {
+            match self.split(next) {
+                Ok(payload) => (payload, None),
+                Err(fault) => (self.rest, Some(fault)),
+            }
         } else {
-            let payload = core::mem::take(&mut self.rest);
-            Some(Ok((segment(next, payload), next.spare)))
-        }
+            (core::mem::take(&mut self.rest), None)
+        };
+        let Next { seq, serial, flags, spare, checksum } = next;
+        Some(Piece { segment: Segment { seq, serial, flags, checksum, payload }, spare, fault })
     }
 
-    fn split(&mut self, this: Next) -> Result<(Segment<'a>, u8), JumboFault> {
+    /// Takes the payload of a segment that another follows, and the sub-header of that one.
+    fn split(&mut self, this: Next) -> Result<&'a [u8], JumboFault> {
         if this.flags.contains(Flags::LAST_PACKET) {
             return Err(JumboFault::LastNotFinal);
         }
@@ -115,19 +120,25 @@ impl<'a> Segments<'a> {
         self.state = Some(Next { seq, serial, flags: Flags(flags), spare, checksum });
         self.rest = tail;
         self.taken = taken;
-        Ok((segment(this, payload), this.spare))
+        Ok(payload)
     }
 }
 
-const fn segment(next: Next, payload: &[u8]) -> Segment<'_> {
-    Segment { seq: next.seq, serial: next.serial, flags: next.flags, checksum: next.checksum, payload }
+/// A segment with what [`Segment`] leaves out.
+pub(super) struct Piece<'a> {
+    pub(super) segment: Segment<'a>,
+    /// The unused octet of the sub-header, zero for the first segment.
+    pub(super) spare: u8,
+    /// If set, `segment.payload` is all that was left of the datagram.
+    pub(super) fault: Option<JumboFault>,
 }
 
 impl<'a> Iterator for Segments<'a> {
     type Item = Result<Segment<'a>, JumboFault>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.next_with_spare()?.map(|(segment, _)| segment))
+        let Piece { segment, fault, .. } = self.next_piece()?;
+        Some(fault.map_or(Ok(segment), Err))
     }
 }
 

@@ -31,20 +31,35 @@
 
 mod abort;
 mod ack;
+mod challenge;
 mod constants;
 mod data;
+mod debug;
 mod fault;
 mod flags;
 mod header;
+mod layout;
+mod owned;
 mod packet;
+mod response;
 mod version;
 
 pub use abort::{AbortCode, RxgkCode, emit_abort};
 pub use ack::{Ack, AckFields, AckReason, Trailer, ack_body_len, emit_ack, pad_to};
+pub use challenge::{RxgkChallenge, RxkadChallenge};
 pub use constants::*;
 pub use data::{Data, JumboBuilder, Segment, Segments, emit_jumbo, jumbo_len};
+pub use debug::{
+    CallMode, CallState, DebugConnection, DebugKind, DebugPeer, DebugReply, DebugRequest, DebugStats,
+    RxStats, SecurityStats, Timeval, emit_debug_reply, emit_debug_request,
+};
 pub use fault::{FrameFault, JoinFault, JumboFault, Malformed};
 pub use flags::{Flags, PacketType};
 pub use header::{Header, next_serial};
+pub use owned::{
+    OwnedAck, OwnedBody, OwnedChallenge, OwnedData, OwnedDebug, OwnedPacket, OwnedResponse, OwnedSegment,
+    OwnedVersion,
+};
 pub use packet::Body;
+pub use response::{RxgkResponse, RxkadResponse, RxkadSealed};
 pub use version::{Version, emit_keepalive, emit_version_reply, emit_version_request};
