@@ -252,3 +252,100 @@ impl RxgkCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_signed_and_what_follows_is_ignored() {
+        assert_eq!(AbortCode::parse(&[0xff, 0xff, 0xff, 0xfb]), Ok(AbortCode::RX_PROTOCOL_ERROR));
+        assert_eq!(AbortCode::parse(&[0, 0, 0x30, 0x39, 1, 2, 3]), Ok(AbortCode(12345)));
+        for len in 0..4 {
+            assert_eq!(AbortCode::parse(&[0; 4][..len]), Err(Malformed::ShortAbort), "{len} octets");
+        }
+        assert_eq!(AbortCode::RX_CALL_DEAD.to_bytes(), [0xff; 4]);
+    }
+
+    #[test]
+    fn a_code_shows_its_number_and_its_name() {
+        assert_eq!(AbortCode::RXGEN_OPCODE.to_string(), "-455 (RXGEN_OPCODE)");
+        assert_eq!(AbortCode(19_270_407).to_string(), "19270407 (RXKADBADTICKET)");
+        assert_eq!(AbortCode(12345).to_string(), "12345");
+    }
+
+    #[test]
+    fn the_ranges_are_complete() {
+        let named: Vec<i32> = AbortCode::NAMED.iter().map(|code| code.0).collect();
+        let rx = (-8..=-1).rev();
+        let rxgen = (-457..=-450).rev();
+        let expected: Vec<i32> = rx.chain([-100]).chain(rxgen).chain(19_270_400..=19_270_412).collect();
+        assert_eq!(named, expected);
+        assert!(AbortCode::NAMED.iter().all(|code| code.name().is_some()));
+        assert_eq!(
+            (AbortCode(-9).name(), AbortCode(0).name(), AbortCode(19_270_413).name()),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn one_rxgk_number_means_two_things() {
+        let code = AbortCode(1_233_242_884);
+        assert_eq!(RxgkCode::from_code(code, 4), Some(RxgkCode::BadLevel));
+        assert_eq!(RxgkCode::from_code(code, 6), Some(RxgkCode::NotAuthorized));
+        assert_eq!(
+            (code.name(), code.name_for(4), code.name_for(6)),
+            (None, Some("RXGK_BADLEVEL"), Some("RXGK_NOTAUTH"))
+        );
+        assert_eq!((code.name_for(2), AbortCode::RX_EOF.name_for(6)), (None, Some("RX_EOF")));
+    }
+
+    #[test]
+    fn both_rxgk_orders_are_those_of_their_peers() {
+        let names = |index| -> Vec<_> {
+            (1_233_242_879..=1_233_242_892)
+                .map(|code| AbortCode(code).name_for(index).unwrap_or("-"))
+                .collect()
+        };
+        let shared = ["-", "RXGK_INCONSISTENCY", "RXGK_PACKETSHORT", "RXGK_BADCHALLENGE"];
+        let openafs = [
+            "RXGK_BADETYPE",
+            "RXGK_BADLEVEL",
+            "RXGK_BADKEYNO",
+            "RXGK_EXPIRED",
+            "RXGK_NOTAUTH",
+            "RXGK_BAD_TOKEN",
+            "RXGK_SEALEDINCON",
+            "RXGK_DATA_LEN",
+            "RXGK_BAD_QOP",
+            "-",
+        ];
+        let yfs = [
+            "RXGK_SEALEDINCON",
+            "RXGK_NOTAUTH",
+            "RXGK_EXPIRED",
+            "RXGK_BADLEVEL",
+            "RXGK_BADKEYNO",
+            "RXGK_NOTRXGK",
+            "RXGK_UNSUPPORTED",
+            "RXGK_GSSERROR",
+            "-",
+            "-",
+        ];
+        assert_eq!(names(SECURITY_RXGK), [&shared[..], &openafs].concat());
+        assert_eq!(names(SECURITY_YFS_RXGK), [&shared[..], &yfs].concat());
+    }
+
+    #[test]
+    fn rxgk_faults_find_their_number_again() {
+        for index in [SECURITY_RXGK, SECURITY_YFS_RXGK] {
+            for fault in RxgkCode::table(index) {
+                assert_eq!(RxgkCode::from_code(fault.code(index).unwrap(), index), Some(*fault));
+            }
+        }
+        assert_eq!((RxgkCode::GssError.code(4), RxgkCode::BadQop.code(6)), (None, None));
+        assert_eq!(RxgkCode::PacketShort.code(2), None);
+    }
+}

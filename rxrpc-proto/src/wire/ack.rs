@@ -4,89 +4,7 @@ use alloc::vec::Vec;
 
 use super::constants::{ACK_FILLER_LEN, ACK_FIXED_LEN, MAX_SACK, TRAILER_LEN};
 use super::fault::Malformed;
-
-/// Why an ACK was sent (body offset 16). The acknowledgement itself is complete whatever the reason.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum AckReason {
-    /// 0: not a valid reason, but seen.
-    Zero,
-    /// 1: a packet carried `REQUEST_ACK`.
-    Requested,
-    /// 2: a DATA packet came again.
-    Duplicate,
-    /// 3: a DATA packet came and left a hole before it.
-    OutOfSequence,
-    /// 4: a DATA packet beyond the window was discarded.
-    ExceedsWindow,
-    /// 5: a DATA packet was discarded for lack of memory.
-    NoSpace,
-    /// 6: are you there? To be answered with [`PingResponse`](Self::PingResponse).
-    Ping,
-    /// 7: the answer to a ping.
-    PingResponse,
-    /// 8: an acknowledgement that had been put off.
-    Delay,
-    /// 9: news about the window, nothing else to say.
-    Idle,
-    /// Any other number; read like [`Zero`](Self::Zero).
-    Other(u8),
-}
-
-impl AckReason {
-    /// The number on the wire.
-    #[must_use]
-    pub const fn to_u8(self) -> u8 {
-        match self {
-            AckReason::Zero => 0,
-            AckReason::Requested => 1,
-            AckReason::Duplicate => 2,
-            AckReason::OutOfSequence => 3,
-            AckReason::ExceedsWindow => 4,
-            AckReason::NoSpace => 5,
-            AckReason::Ping => 6,
-            AckReason::PingResponse => 7,
-            AckReason::Delay => 8,
-            AckReason::Idle => 9,
-            AckReason::Other(number) => number,
-        }
-    }
-
-    /// A short name in capitals for lists of packets.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            AckReason::Zero => "ZERO",
-            AckReason::Requested => "REQ",
-            AckReason::Duplicate => "DUP",
-            AckReason::OutOfSequence => "OOS",
-            AckReason::ExceedsWindow => "WIN",
-            AckReason::NoSpace => "MEM",
-            AckReason::Ping => "PING",
-            AckReason::PingResponse => "PONG",
-            AckReason::Delay => "DELAY",
-            AckReason::Idle => "IDLE",
-            AckReason::Other(_) => "OTHER",
-        }
-    }
-}
-
-impl From<u8> for AckReason {
-    fn from(number: u8) -> AckReason {
-        match number {
-            0 => AckReason::Zero,
-            1 => AckReason::Requested,
-            2 => AckReason::Duplicate,
-            3 => AckReason::OutOfSequence,
-            4 => AckReason::ExceedsWindow,
-            5 => AckReason::NoSpace,
-            6 => AckReason::Ping,
-            7 => AckReason::PingResponse,
-            8 => AckReason::Delay,
-            9 => AckReason::Idle,
-            other => AckReason::Other(other),
-        }
-    }
-}
+use super::reason::AckReason;
 
 /// The fixed fields of an ACK body, without the count of table entries.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -274,5 +192,139 @@ pub fn pad_to(out: &mut Vec<u8>, start: usize, len: usize) {
     let end = start.saturating_add(len);
     if out.len() < end {
         out.resize(end, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: AckFields = AckFields {
+        buffer_space: 0x0102,
+        max_skew: 0x0304,
+        first_packet: 0x0506_0708,
+        previous_packet: 0x090a_0b0c,
+        serial: 0x0d0e_0f10,
+        reason: AckReason::Idle,
+    };
+    const TRAILER: Trailer = Trailer { max_mtu: 5692, if_mtu: 1444, rwind: Some(32), jumbo_max: Some(4) };
+
+    fn emitted(table: &[bool], trailer: Option<&Trailer>) -> Vec<u8> {
+        let mut out = Vec::new();
+        emit_ack(&mut out, &FIELDS, table.iter().copied(), trailer);
+        out
+    }
+
+    #[test]
+    fn fields_stand_at_their_offsets() {
+        let body = emitted(&[false, true], Some(&TRAILER));
+        let expected = [
+            &(1..=16).collect::<Vec<u8>>()[..],
+            &[9, 2, 0, 1, 0, 0, 0],
+            &[0, 0, 0x16, 0x3c, 0, 0, 5, 0xa4, 0, 0, 0, 32, 0, 0, 0, 4],
+        ];
+        assert_eq!(body, expected.concat());
+        let ack = Ack::parse(&body).unwrap();
+        assert_eq!((ack.fields, ack.declared()), (FIELDS, 2));
+        assert_eq!(
+            (ack.table(), ack.trailer(), ack.after_trailer()),
+            (Some(&[0, 1][..]), Some(TRAILER), &[][..])
+        );
+    }
+
+    #[test]
+    fn fewer_than_eighteen_octets_are_short() {
+        for len in 0..ACK_FIXED_LEN {
+            assert_eq!(Ack::parse(&[0; ACK_FIXED_LEN][..len]), Err(Malformed::ShortAck), "{len} octets");
+        }
+        assert!(Ack::parse(&[0; ACK_FIXED_LEN]).is_ok());
+    }
+
+    #[test]
+    fn a_table_shorter_than_declared_parses_but_is_not_handed_out() {
+        let body = emitted(&[true; 200], None);
+        for len in 18..body.len() {
+            let ack = Ack::parse(&body[..len]).unwrap();
+            assert_eq!(ack.table().is_some(), len >= 218, "{len} octets");
+            assert_eq!((ack.trailer(), ack.after_trailer()), (None, &[][..]));
+        }
+    }
+
+    #[test]
+    fn the_trailer_has_two_three_or_four_words() {
+        let body = emitted(&[true; 3], Some(&TRAILER));
+        let words_at = 18 + 3 + 3;
+        let two = Trailer { rwind: None, jumbo_max: None, ..TRAILER };
+        let three = Trailer { jumbo_max: None, ..TRAILER };
+        for extra in 0..=16 {
+            let expected = match extra {
+                0..8 => None,
+                8..12 => Some(two),
+                12..16 => Some(three),
+                _ => Some(TRAILER),
+            };
+            assert_eq!(Ack::parse(&body[..words_at + extra]).unwrap().trailer(), expected, "{extra} octets");
+        }
+        for trailer in [two, three, TRAILER] {
+            assert_eq!(Ack::parse(&emitted(&[], Some(&trailer))).unwrap().trailer(), Some(trailer));
+        }
+    }
+
+    #[test]
+    fn a_first_word_of_zero_is_no_trailer() {
+        let body = emitted(&[], Some(&Trailer { max_mtu: 0, ..TRAILER }));
+        assert_eq!(Ack::parse(&body).unwrap().trailer(), None);
+        let body = emitted(&[], Some(&Trailer { if_mtu: 0, ..TRAILER }));
+        assert_eq!(Ack::parse(&body).unwrap().trailer(), Some(Trailer { if_mtu: 0, ..TRAILER }));
+    }
+
+    #[test]
+    fn what_follows_four_words_is_handed_out_and_padding_is_zero() {
+        let mut out = alloc::vec![0xaa; 5];
+        emit_ack(&mut out, &FIELDS, [true].into_iter(), Some(&TRAILER));
+        assert_eq!(out.len(), 5 + ack_body_len(1, true));
+        pad_to(&mut out, 5, 60);
+        assert_eq!(out.len(), 65);
+        assert_eq!(Ack::parse(&out[5..]).unwrap().after_trailer(), [0; 60 - 38]);
+        pad_to(&mut out, 5, 10);
+        assert_eq!(out.len(), 65);
+    }
+
+    #[test]
+    fn the_table_is_cut_at_255_entries() {
+        for (entries, written) in [(0, 0), (1, 1), (255, 255), (256, 255), (1000, 255)] {
+            let body = emitted(&alloc::vec![true; entries], Some(&TRAILER));
+            assert_eq!(body.len(), ack_body_len(entries, true));
+            let ack = Ack::parse(&body).unwrap();
+            assert_eq!((usize::from(ack.declared()), ack.table().unwrap().len()), (written, written));
+            assert_eq!(ack.trailer(), Some(TRAILER));
+        }
+    }
+
+    #[test]
+    fn an_iterator_that_promises_too_much_does_not_spoil_the_count() {
+        struct Liar(u8);
+        impl Iterator for Liar {
+            type Item = bool;
+            fn next(&mut self) -> Option<bool> {
+                self.0 = self.0.checked_sub(1)?;
+                Some(true)
+            }
+        }
+        impl ExactSizeIterator for Liar {
+            fn len(&self) -> usize {
+                99
+            }
+        }
+        let mut body = Vec::new();
+        emit_ack(&mut body, &FIELDS, Liar(7), None);
+        assert_eq!((Ack::parse(&body).unwrap().declared(), body.len()), (7, ack_body_len(7, false)));
+    }
+
+    #[test]
+    fn only_the_lowest_bit_of_an_entry_counts() {
+        let received: Vec<_> = (0..=5).map(Ack::received).collect();
+        assert_eq!(received, [false, true, false, true, false, true]);
+        assert_eq!((Ack::received(0xfe), Ack::received(0xff)), (false, true));
     }
 }

@@ -1,15 +1,11 @@
-//! DATA bodies: one segment, or several joined into a jumbo.
+//! DATA bodies: one segment, or several that have to be split.
 
-use alloc::vec::Vec;
 use core::iter::FusedIterator;
 
-use super::constants::{HEADER_LEN, JUMBO_DATA_LEN, JUMBO_HEADER_LEN, MAX_DATAGRAM, MAX_JUMBO_SEGMENTS};
-use super::fault::{JoinFault, JumboFault};
+use super::constants::{JUMBO_DATA_LEN, JUMBO_HEADER_LEN, MAX_JUMBO_SEGMENTS};
+use super::fault::JumboFault;
 use super::flags::Flags;
 use super::header::{Header, next_serial};
-
-/// Offset of the flags octet in a header.
-const FLAGS_OFFSET: usize = 21;
 
 /// The body of a DATA packet, not yet split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,104 +140,132 @@ impl<'a> Iterator for Segments<'a> {
 
 impl FusedIterator for Segments<'_> {}
 
-/// Joins segments into one datagram at the end of a caller's buffer.
-///
-/// The builder sets and clears [`Flags::JUMBO`] itself. A segment it refuses leaves the buffer as
-/// it was, so the datagram built so far can be sent and the segment can start the next one.
-#[derive(Debug)]
-pub struct JumboBuilder<'a> {
-    out: &'a mut Vec<u8>,
-    start: usize,
-    flags_at: usize,
-    last_len: usize,
-    last_flags: Flags,
-    segments: usize,
-}
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
 
-impl<'a> JumboBuilder<'a> {
-    /// Starts a datagram with the header and its first segment. Sequence number, serial, flags and
-    /// checksum of the header are those of that segment.
-    pub fn new(out: &'a mut Vec<u8>, header: &Header, payload: &[u8]) -> JumboBuilder<'a> {
-        let start = out.len();
-        let flags = header.flags.without(Flags::JUMBO);
-        Header { flags, ..*header }.emit(out);
-        out.extend_from_slice(payload);
-        let flags_at = start.saturating_add(FLAGS_OFFSET);
-        JumboBuilder { out, start, flags_at, last_len: payload.len(), last_flags: flags, segments: 1 }
-    }
+    use super::super::flags::PacketType;
+    use super::*;
 
-    /// Adds the segment with the next sequence number and the next serial.
-    ///
-    /// # Errors
-    /// [`JoinFault`] if the datagram cannot take the segment. It is unchanged then.
-    pub fn push(&mut self, flags: Flags, checksum: u16, payload: &[u8]) -> Result<(), JoinFault> {
-        self.check(payload.len())?;
-        if let Some(before) = self.out.get_mut(self.flags_at) {
-            *before |= Flags::JUMBO.0;
-        }
-        let flags = flags.without(Flags::JUMBO);
-        let [k0, k1] = checksum.to_be_bytes();
-        self.flags_at = self.out.len();
-        self.out.extend_from_slice(&[flags.0, 0, k0, k1]);
-        self.out.extend_from_slice(payload);
-        self.last_len = payload.len();
-        self.last_flags = flags;
-        self.segments = self.segments.saturating_add(1);
-        Ok(())
-    }
-
-    fn check(&self, payload: usize) -> Result<(), JoinFault> {
-        if self.last_len != JUMBO_DATA_LEN {
-            return Err(JoinFault::NotFull);
-        }
-        if self.last_flags.contains(Flags::LAST_PACKET) {
-            return Err(JoinFault::AfterLast);
-        }
-        if self.segments >= MAX_JUMBO_SEGMENTS {
-            return Err(JoinFault::TooMany);
-        }
-        let len = self.len().saturating_add(JUMBO_HEADER_LEN).saturating_add(payload);
-        if len > MAX_DATAGRAM { Err(JoinFault::TooLong) } else { Ok(()) }
-    }
-
-    /// Segments in the datagram, 1 to 46.
-    #[must_use]
-    pub const fn segments(&self) -> usize {
-        self.segments
-    }
-
-    /// Octets of the datagram so far, at least 28.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a datagram with a header is never empty")]
-    pub const fn len(&self) -> usize {
-        self.out.len().saturating_sub(self.start)
-    }
-}
-
-/// Appends one datagram that holds all `segments`. The header gives every field that segments do not have.
-///
-/// Sequence numbers and serials of the segments after the first are not on the wire; they have to
-/// follow one another.
-///
-/// # Errors
-/// [`JoinFault`] if they do not fit into one datagram; `out` is as before then.
-pub fn emit_jumbo(out: &mut Vec<u8>, header: &Header, segments: &[Segment<'_>]) -> Result<(), JoinFault> {
-    let (first, others) = segments.split_first().ok_or(JoinFault::Empty)?;
-    let start = out.len();
-    let &Segment { seq, serial, flags, checksum, payload } = first;
-    let mut joined = JumboBuilder::new(out, &Header { seq, serial, flags, checksum, ..*header }, payload);
-    for other in others {
-        if let Err(fault) = joined.push(other.flags, other.checksum, other.payload) {
-            out.truncate(start);
-            return Err(fault);
+    fn header(flags: Flags) -> Header {
+        Header {
+            epoch: 1,
+            cid: 4,
+            call_number: 1,
+            seq: 10,
+            serial: 20,
+            packet_type: PacketType::Data,
+            flags,
+            user_status: 0,
+            security_index: 2,
+            checksum: 0x1111,
+            service_id: 147,
         }
     }
-    Ok(())
-}
 
-/// Octets of a datagram of `segments` segments (1 to 46) whose last payload has `last` octets.
-#[must_use]
-pub const fn jumbo_len(segments: usize, last: usize) -> usize {
-    let full = segments.saturating_sub(1).saturating_mul(JUMBO_DATA_LEN.saturating_add(JUMBO_HEADER_LEN));
-    HEADER_LEN.saturating_add(full).saturating_add(last)
+    /// `count` segments, all full but the last, which has `last` octets.
+    fn jumbo(count: usize, last: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        for place in 1..count {
+            body.extend_from_slice(&[place as u8; JUMBO_DATA_LEN]);
+            let flags = if place + 1 < count { Flags::JUMBO } else { Flags::LAST_PACKET };
+            body.extend_from_slice(&[flags.0, 0xee, 0x22, place as u8]);
+        }
+        body.resize(body.len() + last, count as u8);
+        body
+    }
+
+    fn split(flags: Flags, body: &[u8]) -> (Vec<Segment<'_>>, Option<JumboFault>) {
+        let mut segments = Data::new(&header(flags), body).segments();
+        let good: Vec<_> = segments.by_ref().map_while(Result::ok).collect();
+        let all: Vec<_> = Data::new(&header(flags), body).segments().collect();
+        assert!(all[..good.len()].iter().all(Result::is_ok));
+        assert!(all.len() <= good.len() + 1, "nothing follows a fault");
+        (good, all.last().and_then(|last| last.err()))
+    }
+
+    #[test]
+    fn a_plain_packet_is_one_segment_of_any_length() {
+        for len in [0, 1, 1412, 1413, 1444, 16_000] {
+            let body = alloc::vec![7; len];
+            let (segments, fault) = split(Flags::LAST_PACKET, &body);
+            let expected =
+                Segment { seq: 10, serial: 20, flags: Flags::LAST_PACKET, checksum: 0x1111, payload: &body };
+            assert_eq!((segments, fault), (alloc::vec![expected], None));
+        }
+    }
+
+    #[test]
+    fn three_segments_take_flags_and_checksum_from_their_sub_headers() {
+        let body = jumbo(3, 5);
+        let (segments, fault) = split(Flags::JUMBO, &body);
+        assert_eq!(fault, None);
+        let listed: Vec<_> =
+            segments.iter().map(|s| (s.seq, s.serial, s.flags.0, s.checksum, s.payload.len())).collect();
+        let (more, last) = (Flags::JUMBO.0, Flags::LAST_PACKET.0);
+        assert_eq!(
+            listed,
+            [(10, 20, more, 0x1111, 1412), (11, 21, more, 0x2201, 1412), (12, 22, last, 0x2202, 5)]
+        );
+        assert!(segments.iter().zip(1..).all(|(s, fill)| s.payload.iter().all(|octet| *octet == fill)));
+    }
+
+    #[test]
+    fn the_final_segment_may_be_empty() {
+        let body = jumbo(2, 0);
+        assert_eq!(body.len(), 1416);
+        let (segments, fault) = split(Flags::JUMBO, &body);
+        assert_eq!((segments.len(), segments[1].payload, fault), (2, &[][..], None));
+    }
+
+    #[test]
+    fn a_jumbo_cut_within_a_segment_or_its_sub_header_is_short() {
+        let body = jumbo(3, 5);
+        for (len, sound) in [(0, 0), (1411, 0), (1412, 0), (1415, 0), (1416, 1), (2831, 1)] {
+            let (segments, fault) = split(Flags::JUMBO, &body[..len]);
+            assert_eq!((segments.len(), fault), (sound, Some(JumboFault::Short)), "{len} octets");
+        }
+        assert_eq!(split(Flags::JUMBO, &body[..2832]).1, None);
+    }
+
+    #[test]
+    fn the_last_packet_of_a_call_has_nothing_after_it() {
+        let mut body = jumbo(3, 5);
+        assert_eq!(
+            split(Flags::JUMBO | Flags::LAST_PACKET, &body),
+            (Vec::new(), Some(JumboFault::LastNotFinal))
+        );
+        body[1412] |= Flags::LAST_PACKET.0;
+        let (segments, fault) = split(Flags::JUMBO, &body);
+        assert_eq!((segments.len(), fault), (1, Some(JumboFault::LastNotFinal)));
+    }
+
+    #[test]
+    fn forty_six_segments_are_taken_and_no_more() {
+        let body = jumbo(46, 3);
+        let (segments, fault) = split(Flags::JUMBO, &body);
+        assert_eq!((segments.len(), segments[45].seq, fault), (46, 55, None));
+        let body = jumbo(47, 3);
+        let (segments, fault) = split(Flags::JUMBO, &body);
+        assert_eq!((segments.len(), fault), (45, Some(JumboFault::TooMany)));
+    }
+
+    #[test]
+    fn serials_skip_zero_and_sequence_numbers_do_not_wrap() {
+        let body = jumbo(3, 1);
+        let data = Data::new(&Header { serial: u32::MAX, ..header(Flags::JUMBO) }, &body);
+        let serials: Vec<_> = data.segments().map(|segment| segment.unwrap().serial).collect();
+        assert_eq!(serials, [u32::MAX, 1, 2]);
+        let data = Data::new(&Header { seq: u32::MAX - 1, ..header(Flags::JUMBO) }, &body);
+        let seqs: Vec<_> = data.segments().map(|segment| segment.map(|s| s.seq)).collect();
+        assert_eq!(seqs, [Ok(u32::MAX - 1), Err(JumboFault::SeqOverflow)]);
+    }
+
+    #[test]
+    fn after_a_fault_the_rest_starts_at_the_faulty_segment() {
+        let body = jumbo(3, 5);
+        let mut segments = Data::new(&header(Flags::JUMBO), &body[..2000]).segments();
+        assert_eq!(segments.by_ref().count(), 2);
+        assert_eq!(segments.rest(), &body[1416..2000]);
+    }
 }

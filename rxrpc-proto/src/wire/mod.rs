@@ -38,17 +38,19 @@ mod debug;
 mod fault;
 mod flags;
 mod header;
+mod jumbo;
 mod layout;
 mod owned;
 mod packet;
+mod reason;
 mod response;
 mod version;
 
 pub use abort::{AbortCode, RxgkCode, emit_abort};
-pub use ack::{Ack, AckFields, AckReason, Trailer, ack_body_len, emit_ack, pad_to};
+pub use ack::{Ack, AckFields, Trailer, ack_body_len, emit_ack, pad_to};
 pub use challenge::{RxgkChallenge, RxkadChallenge};
 pub use constants::*;
-pub use data::{Data, JumboBuilder, Segment, Segments, emit_jumbo, jumbo_len};
+pub use data::{Data, Segment, Segments};
 pub use debug::{
     CallMode, CallState, DebugConnection, DebugKind, DebugPeer, DebugReply, DebugRequest, DebugStats,
     RxStats, SecurityStats, Timeval, emit_debug_reply, emit_debug_request,
@@ -56,10 +58,12 @@ pub use debug::{
 pub use fault::{FrameFault, JoinFault, JumboFault, Malformed};
 pub use flags::{Flags, PacketType};
 pub use header::{Header, next_serial};
+pub use jumbo::{JumboBuilder, emit_jumbo, jumbo_len};
 pub use owned::{
     OwnedAck, OwnedBody, OwnedChallenge, OwnedData, OwnedDebug, OwnedPacket, OwnedResponse, OwnedSegment,
     OwnedVersion,
 };
 pub use packet::Body;
+pub use reason::AckReason;
 pub use response::{RxgkResponse, RxkadResponse, RxkadSealed};
 pub use version::{Version, emit_keepalive, emit_version_reply, emit_version_request};

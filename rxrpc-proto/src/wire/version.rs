@@ -115,3 +115,76 @@ const fn bare(epoch: u32, call_number: u32) -> Header {
         service_id: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Header {
+        let mut out = Vec::new();
+        emit_version_request(101, &mut out);
+        Header::parse(&out).unwrap().0
+    }
+
+    #[test]
+    fn our_request_is_a_request() {
+        let mut out = Vec::new();
+        emit_version_request(101, &mut out);
+        let (header, body) = Header::parse(&out).unwrap();
+        assert_eq!((header.epoch, header.call_number, header.flags), (999, 101, Flags(5)));
+        let version = Version::parse(&header, body).unwrap();
+        assert_eq!((version, version.request()), (Version::Request(&[0]), Ok(())));
+    }
+
+    #[test]
+    fn a_request_needs_a_leading_zero() {
+        for body in [&[][..], &[1], &[0x41, 0]] {
+            assert_eq!(Version::parse(&request(), body), Err(Malformed::VersionMalformed));
+        }
+        assert_eq!(Version::parse(&request(), &[0, 1, 2]), Ok(Version::Request(&[0, 1, 2])));
+    }
+
+    #[test]
+    fn a_reply_has_exactly_65_octets_and_the_header_of_the_request() {
+        let asked = Header { epoch: 7, cid: 9, service_id: 52, serial: 3, seq: 4, ..request() };
+        let mut out = Vec::new();
+        emit_version_reply(&asked, "rxrpc 0.1.0", &mut out);
+        assert_eq!(out.len(), 28 + 65);
+        let (header, body) = Header::parse(&out).unwrap();
+        let expected = Header { flags: Flags::LAST_PACKET, serial: 0, seq: 0, ..asked };
+        assert_eq!(header, expected);
+        let version = Version::parse(&header, body).unwrap();
+        assert_eq!(version.text(), Some(&b"rxrpc 0.1.0"[..]));
+        assert_eq!(version.request(), Err(Malformed::VersionNotRequest));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character_and_still_ends_in_nul() {
+        for (text, kept) in
+            [("x".repeat(64), 64), ("x".repeat(65), 64), ("é".repeat(40), 64), ("€".repeat(30), 63)]
+        {
+            let mut out = Vec::new();
+            emit_version_reply(&request(), &text, &mut out);
+            assert_eq!(out.len(), 93);
+            assert_eq!(Version::Reply(&out[28..]).text(), Some(&text.as_bytes()[..kept]));
+            assert_eq!(out[92], 0);
+        }
+    }
+
+    #[test]
+    fn a_keepalive_is_nobody_s_question() {
+        let mut out = Vec::new();
+        emit_keepalive(0x8000_0001, &mut out);
+        let (header, body) = Header::parse(&out).unwrap();
+        assert_eq!((header.epoch, header.call_number, header.flags), (0x8000_0001, 0, Flags::LAST_PACKET));
+        let version = Version::parse(&header, body).unwrap();
+        assert_eq!((version, version.text(), version.body()), (Version::Keepalive, None, &[0][..]));
+        assert_eq!(version.request(), Err(Malformed::VersionNotRequest));
+    }
+
+    #[test]
+    fn a_text_that_fills_its_packet_ends_with_it() {
+        assert_eq!(Version::Reply(b"abc").text(), Some(&b"abc"[..]));
+        assert_eq!(Version::Reply(b"").text(), Some(&b""[..]));
+    }
+}
