@@ -27,7 +27,8 @@ pub struct Header {
     pub user_status: u8,
     /// Offset 23: the security class of the connection.
     pub security_index: u8,
-    /// Offset 24: value of the security class. Some peers leave stale memory here in packets that need no value.
+    /// Offset 24: value of the security class. Some peers leave stale memory here in packets that need
+    /// no value.
     pub checksum: u16,
     /// Offset 26: the service, 1 to 65535.
     pub service_id: u16,

@@ -13,11 +13,13 @@ use super::header::Header;
 /// [`request`](Self::request), which refuses the other two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Version<'a> {
-    /// Set `CLIENT_INITIATED`, and a body that starts with a zero octet.
+    /// With `CLIENT_INITIATED`, and a body that starts with a zero octet.
     Request(&'a [u8]),
-    /// Without `CLIENT_INITIATED`: the text, NUL padded, normally 65 octets. Read it with [`text`](Self::text).
+    /// Without `CLIENT_INITIATED`: the text, NUL padded, normally 65 octets. Read it with
+    /// [`text`](Self::text).
     Reply(&'a [u8]),
-    /// Without `CLIENT_INITIATED`, and a body of one zero octet: keeps a NAT mapping open, wants no answer.
+    /// Without `CLIENT_INITIATED`, and a body of one zero octet: keeps a NAT mapping open, wants no
+    /// answer.
     Keepalive,
 }
 

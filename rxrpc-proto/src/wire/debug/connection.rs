@@ -120,8 +120,8 @@ layout! {
         pub call_states: [u8; 4],
         /// Offset 44: see [`CallMode`].
         pub call_modes: [u8; 4],
-        /// Offset 48: bits: 1 reader waits, 2 and 4 sender waits for the window, 8 waits for buffers, 16 waits
-        /// for a thread, 32 everything received, 64 cleared, 128 transmit queue in use.
+        /// Offset 48: bits: 1 reader waits, 2 and 4 sender waits for the window, 8 waits for buffers, 16
+        /// waits for a thread, 32 everything received, 64 cleared, 128 transmit queue in use.
         pub call_flags: [u8; 4],
         /// Offset 52: bits: 1 something to read, 2 something to send.
         pub call_queues: [u8; 4],
