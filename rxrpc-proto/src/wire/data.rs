@@ -267,5 +267,7 @@ mod tests {
         let mut segments = Data::new(&header(Flags::JUMBO), &body[..2000]).segments();
         assert_eq!(segments.by_ref().count(), 2);
         assert_eq!(segments.rest(), &body[1416..2000]);
+        let mut segments = Data::new(&header(Flags::JUMBO), &body).segments();
+        assert_eq!((segments.by_ref().count(), segments.rest()), (3, &[][..]));
     }
 }

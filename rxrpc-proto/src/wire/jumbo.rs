@@ -175,15 +175,38 @@ mod tests {
     }
 
     #[test]
-    fn the_builder_stops_at_forty_six_segments_and_at_the_size_of_a_datagram() {
+    fn the_builder_looks_at_the_segment_before_not_at_the_first() {
+        let full = [9; JUMBO_DATA_LEN];
+        for (flags, second, fault) in [
+            (Flags::NONE, &full[1..], JoinFault::NotFull),
+            (Flags::LAST_PACKET, &full[..], JoinFault::AfterLast),
+        ] {
+            let mut out = Vec::new();
+            let mut joined = JumboBuilder::new(&mut out, &header(Flags::NONE), &full);
+            joined.push(flags, 0, second).unwrap();
+            assert_eq!(joined.push(Flags::NONE, 0, &[]), Err(fault));
+        }
+    }
+
+    #[test]
+    fn the_last_segment_may_fill_the_datagram_to_the_octet() {
+        let full = [9; JUMBO_DATA_LEN];
+        let room = MAX_DATAGRAM - jumbo_len(2, 0);
+        let mut out = Vec::new();
+        let mut joined = JumboBuilder::new(&mut out, &header(Flags::NONE), &full);
+        assert_eq!(joined.push(Flags::NONE, 0, &alloc::vec![0; room + 1]), Err(JoinFault::TooLong));
+        joined.push(Flags::NONE, 0, &alloc::vec![0; room]).unwrap();
+        assert_eq!(joined.len(), 65_507);
+    }
+
+    #[test]
+    fn the_builder_stops_at_forty_six_segments() {
         let full = [9; JUMBO_DATA_LEN];
         let mut out = Vec::new();
         let mut joined = JumboBuilder::new(&mut out, &header(Flags::NONE), &full);
         for _ in 1..45 {
             joined.push(Flags::NONE, 0, &full).unwrap();
         }
-        let room = MAX_DATAGRAM - joined.len() - JUMBO_HEADER_LEN;
-        assert_eq!(joined.push(Flags::NONE, 0, &alloc::vec![0; room + 1]), Err(JoinFault::TooLong));
         joined.push(Flags::NONE, 0, &full).unwrap();
         assert_eq!((joined.segments(), joined.len()), (46, 65_160));
         assert_eq!(joined.push(Flags::NONE, 0, &[]), Err(JoinFault::TooMany));

@@ -271,6 +271,15 @@ mod tests {
     }
 
     #[test]
+    fn a_longer_answer_that_starts_alike_is_not_taken_for_an_unknown_kind() {
+        let mut body = Vec::new();
+        DebugReply::BadKind.emit(&mut body);
+        body.resize(DebugStats::LEN, 0);
+        let reply = DebugReply::parse(DebugKind::Stats, &body).unwrap();
+        assert!(matches!(reply, DebugReply::Stats(stats) if stats.packet_reclaims == -8));
+    }
+
+    #[test]
     fn other_kinds_have_no_answer() {
         assert_eq!(DebugReply::parse(DebugKind::Other(6), &body(300)), Err(FrameFault::Short));
     }
