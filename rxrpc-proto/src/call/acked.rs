@@ -1,0 +1,348 @@
+//! What an acknowledgement does to the sending half.
+
+use super::send::{LossTimer, SendHalf, SentPacket};
+use crate::fault::Fault;
+use crate::recovery::{AckSample, Controller, Delivered, PathTimes, RtoBounds, Rtt};
+use crate::time::Instant;
+use crate::wire::{Ack, AckReason};
+
+/// An acknowledgement of the peer, read in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AckInput<'a> {
+    pub(crate) first: u32,
+    pub(crate) previous: u32,
+    /// Serial of the packet it answers, 0 for none.
+    pub(crate) serial: u32,
+    pub(crate) reason: AckReason,
+    pub(crate) table: &'a [u8],
+    /// Serial of the ACK packet itself, which orders the ACKs of a peer.
+    pub(crate) own_serial: u32,
+}
+
+impl<'a> AckInput<'a> {
+    /// The parts of a received ACK.
+    pub(crate) fn new(ack: &Ack<'a>, own_serial: u32) -> Result<Self, Fault> {
+        let fields = ack.fields;
+        if fields.first_packet == 0 {
+            return Err(Fault::AckZeroFirst);
+        }
+        Ok(AckInput {
+            first: fields.first_packet,
+            previous: fields.previous_packet,
+            serial: fields.serial,
+            reason: fields.reason,
+            table: ack.table().ok_or(Fault::ShortSack)?,
+            own_serial,
+        })
+    }
+}
+
+/// What the acknowledgement changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AckEffect {
+    /// Older than one already used: nothing.
+    Stale,
+    /// Used.
+    Used {
+        /// A packet is newly known to have arrived.
+        progress: bool,
+        /// It named the serial of a packet that was in flight: its sender received that packet.
+        named: bool,
+    },
+}
+
+/// An acknowledgement being applied, with its running totals.
+struct Tally<'a> {
+    now: Instant,
+    ack: &'a AckInput<'a>,
+    rtt: &'a mut Rtt,
+    acked: u32,
+    named: bool,
+    newest_sent: Option<Instant>,
+}
+
+impl SendHalf {
+    /// Take an acknowledgement.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        ack: &AckInput<'_>,
+        rtt: &mut Rtt,
+        bounds: &RtoBounds,
+    ) -> Result<AckEffect, Fault> {
+        if self.is_stale(ack) {
+            return Ok(AckEffect::Stale);
+        }
+        let outstanding = self.packets.len();
+        let moved = ack.first.wrapping_sub(self.una) as usize;
+        if moved > outstanding {
+            return Err(Fault::AckOutsideWindow);
+        }
+        if ack.table.len() > outstanding - moved {
+            return Err(Fault::SackOverflow);
+        }
+        let newer = (ack.own_serial.wrapping_sub(self.newest_ack_serial) as i32) >= 0;
+        self.newest_ack = (ack.first, ack.previous);
+        if newer {
+            self.newest_ack_serial = ack.own_serial;
+        }
+        let in_flight = self.in_flight;
+        if ack.serial != 0 {
+            self.rack.note_serial(ack.serial);
+            if ack.reason == AckReason::Duplicate {
+                self.rack.on_duplicate(self.una, self.next);
+            }
+        }
+        let mut tally = Tally { now, ack, rtt, acked: 0, named: false, newest_sent: None };
+        self.hard_ack(moved, &mut tally);
+        self.soft_ack(newer, &mut tally);
+        let Tally { acked, named, newest_sent, .. } = tally;
+        if let Some(newest_sent) = newest_sent {
+            self.cc.on_ack(&AckSample { acked, in_flight, newest_sent });
+            self.backoff = 0;
+        }
+        self.after_ack(now, acked > 0, rtt, bounds);
+        Ok(AckEffect::Used { progress: acked > 0, named })
+    }
+
+    /// The rule of wire.md 4.3: previousPacket is not to be trusted, it only breaks ties.
+    fn is_stale(&self, ack: &AckInput<'_>) -> bool {
+        let (first, previous) = self.newest_ack;
+        let ahead = ack.first.wrapping_sub(first) as i32;
+        let looks_like_serial = ack.previous > self.next.wrapping_add(self.peer_window);
+        ahead < 0 || (ahead == 0 && ack.previous < previous && looks_like_serial)
+    }
+
+    fn hard_ack(&mut self, count: usize, tally: &mut Tally<'_>) {
+        for _ in 0..count {
+            let Some(packet) = self.packets.pop_front() else { break };
+            let seq = self.una;
+            self.una = seq.wrapping_add(1);
+            self.retransmitted = self.retransmitted.saturating_sub(u32::from(packet.retransmitted));
+            if packet.acked {
+                self.soft_acked = self.soft_acked.saturating_sub(1);
+                continue;
+            }
+            self.in_flight = self.in_flight.saturating_sub(u32::from(!packet.lost));
+            self.note_delivered(seq, &packet, tally);
+        }
+        if count > 0 {
+            let start = self.packets.front().map_or(u64::MAX, |p| p.offset);
+            self.buffer.forget_before(start.min(self.cut_offset()));
+        }
+    }
+
+    fn soft_ack(&mut self, newer: bool, tally: &mut Tally<'_>) {
+        for (i, octet) in tally.ack.table.iter().enumerate() {
+            let received = Ack::received(*octet);
+            let Some(packet) = self.packets.get_mut(i) else { break };
+            if received && !packet.acked {
+                packet.acked = true;
+                let was_lost = core::mem::replace(&mut packet.lost, false);
+                let packet = *packet;
+                self.soft_acked += 1;
+                self.in_flight = self.in_flight.saturating_sub(u32::from(!was_lost));
+                self.note_delivered(self.una.wrapping_add(i as u32), &packet, tally);
+                if let Some(p) = self.packets.get_mut(i) {
+                    p.sampled = true;
+                }
+            } else if !received && packet.acked && newer {
+                // The peer dropped what it had acknowledged softly, as it may: it is in flight again.
+                packet.acked = false;
+                self.soft_acked = self.soft_acked.saturating_sub(1);
+                self.in_flight += 1;
+            }
+        }
+    }
+
+    /// A packet is newly known to have arrived.
+    fn note_delivered(&mut self, seq: u32, packet: &SentPacket, tally: &mut Tally<'_>) {
+        let Tally { now, ack, .. } = *tally;
+        tally.acked += 1;
+        tally.newest_sent = tally.newest_sent.max(Some(packet.sent.at));
+        tally.named |= packet.sent.serial == ack.serial;
+        // A DELAY acknowledgement was held back by its timer: its time says nothing of the path.
+        if packet.sent.serial == ack.serial && ack.reason != AckReason::Delay && !packet.sampled {
+            tally.rtt.sample(now, now.saturating_duration_since(packet.sent.at));
+        }
+        let delivered = Delivered { seq, sent: packet.sent, retransmitted: packet.retransmitted };
+        self.rack.on_delivered(delivered, now, tally.rtt.min());
+    }
+
+    fn after_ack(&mut self, now: Instant, progress: bool, rtt: &Rtt, bounds: &RtoBounds) {
+        if self.recovery_end.is_some_and(|end| self.una.wrapping_sub(end) as i32 >= 0) {
+            self.recovery_end = None;
+            self.rack.on_recovered();
+        }
+        self.detect_losses(now, &PathTimes { min_rtt: rtt.min(), smoothed: rtt.smoothed() });
+        self.settle_timer(now, progress, rtt, bounds);
+    }
+
+    /// Keep the one timer true to what is outstanding.
+    pub(crate) fn settle_timer(&mut self, now: Instant, progress: bool, rtt: &Rtt, bounds: &RtoBounds) {
+        if self.in_flight == 0 && self.lost.is_empty() {
+            self.timer = None;
+        } else if !matches!(self.timer, Some(LossTimer::Reorder(_))) && (progress || self.timer.is_none()) {
+            self.arm_timeout(now, bounds, rtt);
+        }
+    }
+
+    /// Everything that was sent has arrived: a reply, a next call or an ACKALL says so.
+    pub(crate) fn ack_everything(&mut self, now: Instant, rtt: &mut Rtt) {
+        if let Some(packet) = self.packets.back()
+            && !packet.retransmitted
+            && !packet.acked
+            && !packet.sampled
+        {
+            rtt.implicit_sample(now, now.saturating_duration_since(packet.sent.at));
+        }
+        self.una = self.next;
+        self.newest_ack = (self.next, self.newest_ack.1);
+        self.packets.clear();
+        self.lost.clear();
+        self.in_flight = 0;
+        self.soft_acked = 0;
+        self.retransmitted = 0;
+        self.recovery_end = None;
+        self.backoff = 0;
+        self.timer = None;
+        self.buffer.forget_before(self.cut_offset());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::super::send::Fresh;
+    use super::*;
+    use crate::recovery::Sent;
+
+    const BOUNDS: RtoBounds = RtoBounds {
+        initial: Duration::from_secs(1),
+        min: Duration::from_millis(30),
+        max: Duration::from_secs(60),
+    };
+
+    fn ms(n: u64) -> Instant {
+        Instant::from_nanos(n * 1_000_000)
+    }
+
+    /// A sending half with `count` packets of 10 bytes in flight, packet n with serial 100 + n, sent at 0.
+    fn sending(count: u32) -> SendHalf {
+        let mut half = SendHalf::new(None);
+        half.peer_window = 255;
+        for i in 1..=count {
+            half.buffer.push(&[i as u8; 10]);
+            let fresh = Fresh { offset: u64::from(i - 1) * 10, len: 10, last: false, drained: false };
+            half.on_sent(&fresh, Sent { at: ms(0), serial: 100 + i }, &BOUNDS, &Rtt::default());
+        }
+        half
+    }
+
+    fn ack<'a>(first: u32, previous: u32, serial: u32, table: &'a [u8]) -> AckInput<'a> {
+        AckInput {
+            first,
+            previous,
+            serial,
+            reason: AckReason::Requested,
+            table,
+            own_serial: first + previous,
+        }
+    }
+
+    fn used(progress: bool) -> Result<AckEffect, Fault> {
+        Ok(AckEffect::Used { progress, named: false })
+    }
+
+    #[test]
+    fn a_hard_ack_frees_the_bytes_and_samples_the_named_serial() {
+        let (mut half, mut rtt) = (sending(4), Rtt::default());
+        let named = Ok(AckEffect::Used { progress: true, named: true });
+        assert_eq!(half.on_ack(ms(20), &ack(4, 3, 103, &[]), &mut rtt, &BOUNDS), named);
+        assert_eq!((half.una, half.in_flight, half.buffer.len()), (4, 1, 10));
+        assert_eq!(rtt.smoothed(), Some(Duration::from_millis(20)));
+    }
+
+    #[test]
+    fn acks_of_things_never_sent_are_told_apart() {
+        let (mut half, mut rtt) = (sending(4), Rtt::default());
+        let mut try_ack = |a: AckInput<'_>| half.on_ack(ms(20), &a, &mut rtt, &BOUNDS);
+        assert_eq!(try_ack(ack(6, 5, 0, &[])), Err(Fault::AckOutsideWindow));
+        assert_eq!(try_ack(ack(4, 5, 0, &[0, 1])), Err(Fault::SackOverflow));
+        assert_eq!(try_ack(ack(5, 4, 0, &[])), used(true));
+        assert_eq!(try_ack(ack(4, 4, 0, &[])), Ok(AckEffect::Stale));
+    }
+
+    #[test]
+    fn previous_packet_breaks_ties_only_when_it_looks_like_a_serial() {
+        let (mut half, mut rtt) = (sending(10), Rtt::default());
+        let mut try_ack = |a: AckInput<'_>| half.on_ack(ms(20), &a, &mut rtt, &BOUNDS);
+        assert_eq!(try_ack(ack(1, 9000, 0, &[0, 1])), used(true));
+        assert_eq!(try_ack(ack(1, 5, 0, &[0, 1, 1])), used(true), "went backwards, but is a sequence number");
+        assert_eq!(try_ack(ack(1, 9001, 0, &[])), used(false));
+        assert_eq!(try_ack(ack(1, 8999, 0, &[])), Ok(AckEffect::Stale));
+    }
+
+    #[test]
+    fn a_hole_is_lost_once_a_packet_sent_later_was_in_for_a_quarter_round_trip() {
+        let (mut half, mut rtt) = (sending(5), Rtt::default());
+        half.on_ack(ms(20), &ack(1, 2, 102, &[0, 1]), &mut rtt, &BOUNDS).unwrap();
+        assert_eq!(half.timer, Some(LossTimer::Reorder(ms(25))));
+        assert_eq!((half.in_flight, half.next_lost().map(|l| l.0)), (4, None));
+        half.detect_losses(ms(25), &PathTimes { min_rtt: rtt.min(), smoothed: rtt.smoothed() });
+        assert_eq!(half.next_lost().map(|l| l.0), Some(1));
+        assert_eq!((half.in_flight, half.lost.len()), (3, 1), "packets 3 to 5 were sent later");
+    }
+
+    #[test]
+    fn a_dropped_soft_ack_puts_the_packet_in_flight_again_but_only_by_a_newer_ack() {
+        let (mut half, mut rtt) = (sending(3), Rtt::default());
+        let mut a = ack(1, 3, 0, &[0, 1, 1]);
+        a.own_serial = 50;
+        half.on_ack(ms(20), &a, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (1, 2));
+        let mut old = ack(1, 3, 0, &[0, 0, 1]);
+        old.own_serial = 49;
+        half.on_ack(ms(21), &old, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (1, 2));
+        old.own_serial = 51;
+        half.on_ack(ms(22), &old, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (2, 1));
+    }
+
+    #[test]
+    fn only_bit_zero_of_a_table_octet_counts() {
+        let (mut half, mut rtt) = (sending(3), Rtt::default());
+        half.on_ack(ms(20), &ack(1, 3, 0, &[0, 0xfe, 0xff]), &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (2, 1));
+    }
+
+    #[test]
+    fn a_delayed_ack_gives_no_round_trip() {
+        let (mut half, mut rtt) = (sending(1), Rtt::default());
+        let delayed = AckInput { reason: AckReason::Delay, ..ack(2, 1, 101, &[]) };
+        half.on_ack(ms(500), &delayed, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!(rtt.smoothed(), None);
+    }
+
+    #[test]
+    fn a_time_out_marks_all_lost_and_leaves_one_packet_of_window() {
+        let mut half = sending(8);
+        half.on_timeout(ms(1000), &PathTimes::default());
+        assert_eq!((half.in_flight, half.lost.len(), half.cc.window(), half.backoff), (0, 8, 1, 1));
+        assert_eq!(half.next_lost().map(|l| l.0), Some(1));
+        half.on_resent(1, Sent { at: ms(1000), serial: 200 }, &BOUNDS, &Rtt::default());
+        assert_eq!(half.timer, Some(LossTimer::Timeout(ms(3000))), "re-armed, backed off");
+        assert_eq!(half.next_lost().map(|l| l.0), None, "the window is full");
+    }
+
+    #[test]
+    fn a_time_out_with_everything_acked_softly_asks_with_the_first() {
+        let (mut half, mut rtt) = (sending(2), Rtt::default());
+        half.on_ack(ms(20), &ack(1, 2, 0, &[1, 1]), &mut rtt, &BOUNDS).unwrap();
+        assert_eq!(half.timer, None);
+        half.on_timeout(ms(2000), &PathTimes::default());
+        assert_eq!(half.next_lost().map(|l| l.0), Some(1));
+    }
+}

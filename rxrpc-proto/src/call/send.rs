@@ -1,0 +1,328 @@
+//! The sending half of a call: cutting data into packets, and what is known of each packet sent.
+
+use alloc::collections::VecDeque;
+
+use super::buffer::SendBuffer;
+use crate::recovery::{Controller, NewReno, PathTimes, Rack, RtoBounds, Rtt, Sent, Verdict};
+use crate::time::Instant;
+use crate::wire::{INITIAL_WINDOW, MAX_SACK};
+
+/// A packet that was sent and is not acknowledged for good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentPacket {
+    /// Stream offset of its first byte.
+    pub(crate) offset: u64,
+    pub(crate) sent: Sent,
+    pub(crate) len: u16,
+    pub(crate) last: bool,
+    /// The peer said that it has it, but may still drop it.
+    pub(crate) acked: bool,
+    /// Judged lost and not sent again yet.
+    pub(crate) lost: bool,
+    pub(crate) retransmitted: bool,
+    /// Gave its round-trip sample.
+    pub(crate) sampled: bool,
+}
+
+/// The next new packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fresh {
+    pub(crate) offset: u64,
+    pub(crate) len: usize,
+    pub(crate) last: bool,
+    /// Nothing more can be sent after it for want of data.
+    pub(crate) drained: bool,
+}
+
+/// What a time-out of the sending half does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LossTimer {
+    /// A suspect packet is lost if it has not come by then.
+    Reorder(Instant),
+    /// Everything in flight is lost if nothing has come by then.
+    Timeout(Instant),
+}
+
+#[derive(Debug)]
+pub(crate) struct SendHalf {
+    pub(crate) buffer: SendBuffer,
+    /// Packets from `una` up to `next`, in order.
+    pub(crate) packets: VecDeque<SentPacket>,
+    /// First packet not acknowledged for good.
+    pub(crate) una: u32,
+    /// Number of the next new packet.
+    pub(crate) next: u32,
+    /// Stream offset of the next new packet.
+    cut: u64,
+    /// Data before this offset goes out even in a packet that is not full.
+    flushed: u64,
+    /// No more data follows.
+    pub(crate) finished: bool,
+    /// The last packet has been sent at least once.
+    pub(crate) last_sent: bool,
+    /// Window the peer offers, in packets from `una`.
+    pub(crate) peer_window: u32,
+    /// Packets sent, not lost, not acknowledged.
+    pub(crate) in_flight: u32,
+    /// Packets judged lost, in the order they are sent again. May name packets acknowledged since.
+    pub(crate) lost: VecDeque<u32>,
+    /// Retransmitted packets that are not acknowledged.
+    pub(crate) retransmitted: u32,
+    /// Packets acknowledged softly.
+    pub(crate) soft_acked: u32,
+    pub(crate) rack: Rack,
+    pub(crate) cc: NewReno,
+    /// A loss recovery goes on until this packet is acknowledged.
+    pub(crate) recovery_end: Option<u32>,
+    /// Time-outs in a row.
+    pub(crate) backoff: u32,
+    pub(crate) timer: Option<LossTimer>,
+    /// firstPacket and previousPacket of the last acknowledgement that was used.
+    pub(crate) newest_ack: (u32, u32),
+    /// Serial of the newest ACK packet that was used.
+    pub(crate) newest_ack_serial: u32,
+    /// When a packet that asked for an acknowledgement was last sent.
+    pub(crate) asked_at: Option<Instant>,
+    pub(crate) last_sent_at: Option<Instant>,
+}
+
+impl SendHalf {
+    pub(crate) fn new(threshold: Option<u32>) -> Self {
+        SendHalf {
+            buffer: SendBuffer::default(),
+            packets: VecDeque::new(),
+            una: 1,
+            next: 1,
+            cut: 0,
+            flushed: 0,
+            finished: false,
+            last_sent: false,
+            peer_window: INITIAL_WINDOW,
+            in_flight: 0,
+            lost: VecDeque::new(),
+            retransmitted: 0,
+            soft_acked: 0,
+            rack: Rack::default(),
+            cc: NewReno::new(threshold),
+            recovery_end: None,
+            backoff: 0,
+            timer: None,
+            newest_ack: (1, 0),
+            newest_ack_serial: 0,
+            asked_at: None,
+            last_sent_at: None,
+        }
+    }
+
+    /// Send what is written so far without waiting for a full packet.
+    pub(crate) fn flush(&mut self) {
+        self.flushed = self.buffer.end();
+    }
+
+    /// Whether any packet was sent.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.next > 1
+    }
+
+    /// Stream offset up to which packets were cut.
+    pub(crate) fn cut_offset(&self) -> u64 {
+        self.cut
+    }
+
+    /// Whether everything, the last packet included, is acknowledged for good.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.last_sent && self.packets.is_empty()
+    }
+
+    /// Whether data waits that was never sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.last_sent && (self.finished || self.cut < self.flushed.max(self.buffer.end()))
+    }
+
+    /// Packets the peer's window and the soft-ACK table leave room for.
+    fn window_room(&self) -> u32 {
+        let window = self.peer_window.min(MAX_SACK as u32);
+        window.saturating_sub(self.next.wrapping_sub(self.una))
+    }
+
+    /// Whether data waits, nothing is in flight and the peer's window is what holds it back.
+    pub(crate) fn is_window_blocked(&self) -> bool {
+        self.has_unsent() && self.in_flight == 0 && self.lost.is_empty() && self.window_room() == 0
+    }
+
+    /// The next new packet of at most `max` bytes that may be sent now.
+    pub(crate) fn fresh(&self, max: usize) -> Option<Fresh> {
+        if self.last_sent || self.window_room() == 0 || self.in_flight >= self.cc.window() {
+            return None;
+        }
+        self.cut_next(max)
+    }
+
+    /// How the next new packet would be cut, were there room for it. A full packet waits for the byte
+    /// or the end that follows it, so that the last packet of a call is never an empty one.
+    fn cut_next(&self, max: usize) -> Option<Fresh> {
+        let waiting = self.buffer.end().saturating_sub(self.cut);
+        let len = usize::try_from(waiting).unwrap_or(usize::MAX).min(max);
+        let rest = waiting > len as u64;
+        let flushed = self.flushed > self.cut;
+        if !(rest || self.finished || flushed) || (len == 0 && !self.finished) || self.next == u32::MAX {
+            return None;
+        }
+        let last = self.finished && !rest;
+        Some(Fresh { offset: self.cut, len, last, drained: !rest && !last })
+    }
+
+    /// Note that `fresh` was sent. Returns its sequence number.
+    pub(crate) fn on_sent(&mut self, fresh: &Fresh, sent: Sent, bounds: &RtoBounds, rtt: &Rtt) -> u32 {
+        let seq = self.next;
+        self.packets.push_back(SentPacket {
+            offset: fresh.offset,
+            sent,
+            len: u16::try_from(fresh.len).unwrap_or(u16::MAX),
+            last: fresh.last,
+            acked: false,
+            lost: false,
+            retransmitted: false,
+            sampled: false,
+        });
+        self.next = seq.wrapping_add(1);
+        self.cut += fresh.len as u64;
+        self.last_sent = fresh.last;
+        self.in_flight += 1;
+        self.last_sent_at = Some(sent.at);
+        if self.timer.is_none() {
+            self.arm_timeout(sent.at, bounds, rtt);
+        }
+        seq
+    }
+
+    pub(crate) fn packet(&self, seq: u32) -> Option<&SentPacket> {
+        self.packets.get(seq.wrapping_sub(self.una) as usize)
+    }
+
+    fn packet_mut(&mut self, seq: u32) -> Option<&mut SentPacket> {
+        self.packets.get_mut(seq.wrapping_sub(self.una) as usize)
+    }
+
+    /// The next packet to send again, if the congestion window has room for it. One may always be on its way:
+    /// a recovery that waits for its window to drain would wait for the very packets that are missing.
+    pub(crate) fn next_lost(&mut self) -> Option<(u32, SentPacket)> {
+        while let Some(&seq) = self.lost.front() {
+            match self.packet(seq) {
+                Some(packet) if packet.lost => {
+                    let room = self.in_flight < self.cc.window() || self.retransmitted == 0;
+                    return room.then_some((seq, *packet));
+                }
+                _ => self.lost.pop_front(),
+            };
+        }
+        None
+    }
+
+    /// Note that the packet was sent again.
+    pub(crate) fn on_resent(&mut self, seq: u32, sent: Sent, bounds: &RtoBounds, rtt: &Rtt) {
+        if self.lost.front() == Some(&seq) {
+            self.lost.pop_front();
+        }
+        let Some(packet) = self.packet_mut(seq) else { return };
+        let again = core::mem::replace(&mut packet.retransmitted, true);
+        packet.lost = false;
+        packet.sampled = false;
+        packet.sent = sent;
+        self.retransmitted += u32::from(!again);
+        self.in_flight += 1;
+        self.last_sent_at = Some(sent.at);
+        self.arm_timeout(sent.at, bounds, rtt);
+    }
+
+    /// Start the retransmission time-out anew.
+    pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
+        self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff)));
+    }
+
+    /// Mark a packet lost. Does nothing to one that is acknowledged or lost already.
+    fn mark_lost(&mut self, seq: u32) {
+        let Some(packet) = self.packet_mut(seq) else { return };
+        if packet.acked || packet.lost {
+            return;
+        }
+        packet.lost = true;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.lost.push_back(seq);
+    }
+
+    /// Judge every packet in flight by what has arrived. `now` is the time of the news.
+    pub(crate) fn detect_losses(&mut self, now: Instant, path: &PathTimes) {
+        let recovering = self.recovery_end.is_some() || self.soft_acked >= 3;
+        let mut newest_lost: Option<Instant> = None;
+        let mut wake: Option<Instant> = None;
+        let in_flight = self.in_flight;
+        for i in 0..self.packets.len() {
+            let Some(packet) = self.packets.get(i).copied() else { break };
+            if packet.acked || packet.lost {
+                continue;
+            }
+            match self.rack.judge(&packet.sent, now, path, recovering) {
+                // Packets sent once are in the order of their sending: none of the rest is older.
+                Verdict::InFlight if self.retransmitted == 0 => break,
+                Verdict::InFlight => {}
+                Verdict::SuspectUntil(at) => wake = Some(wake.map_or(at, |w| w.min(at))),
+                Verdict::Lost => {
+                    newest_lost = newest_lost.max(Some(packet.sent.at));
+                    self.mark_lost(self.una.wrapping_add(i as u32));
+                }
+            }
+        }
+        if let Some(sent) = newest_lost {
+            self.cc.on_loss(now, sent, in_flight);
+            self.recovery_end.get_or_insert(self.next);
+        }
+        if let Some(at) = wake {
+            self.timer = Some(LossTimer::Reorder(at));
+        } else if let Some(LossTimer::Reorder(_)) = self.timer {
+            self.timer = None;
+        }
+    }
+
+    /// The retransmission time-out fired: what was in flight is lost, except what was sent too recently.
+    pub(crate) fn on_timeout(&mut self, now: Instant, path: &PathTimes) {
+        let patience = self.rack.patience(path);
+        let in_flight = self.in_flight;
+        for i in 0..self.packets.len() {
+            let Some(packet) = self.packets.get(i).copied() else { break };
+            if i == 0 || packet.sent.at + patience <= now {
+                self.mark_lost(self.una.wrapping_add(i as u32));
+            }
+        }
+        self.mark_first_unacked_lost();
+        self.cc.on_timeout(now, in_flight.max(1));
+        self.recovery_end = Some(self.next);
+        self.backoff = self.backoff.saturating_add(1);
+        self.timer = None;
+    }
+
+    /// A time-out must send something: at least the first packet the peer has not got.
+    fn mark_first_unacked_lost(&mut self) {
+        let first = self.packets.iter().position(|p| !p.acked);
+        if let Some(i) = first {
+            self.mark_lost(self.una.wrapping_add(i as u32));
+        } else if !self.packets.is_empty() {
+            // All are acknowledged softly, so the peer may have dropped them since: ask with the first.
+            if let Some(packet) = self.packets.front_mut() {
+                packet.acked = false;
+                self.soft_acked = self.soft_acked.saturating_sub(1);
+                self.in_flight += 1;
+            }
+            self.mark_lost(self.una);
+        }
+    }
+
+    /// Put down everything: the call is over.
+    pub(crate) fn clear(&mut self) {
+        self.buffer.clear();
+        self.packets = VecDeque::new();
+        self.lost = VecDeque::new();
+        self.in_flight = 0;
+        self.timer = None;
+    }
+}

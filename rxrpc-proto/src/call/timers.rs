@@ -1,0 +1,83 @@
+//! The deadlines of a call, folded into the earliest one.
+
+use core::time::Duration;
+
+use super::{Call, LossTimer, State};
+use crate::event::Wake;
+use crate::time::Instant;
+
+/// Deadlines that are not owned by one of the halves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    silence_after: Duration,
+    lifetime_after: Option<Duration>,
+    /// The call ends if nothing is heard by then.
+    pub(crate) silence: Option<Instant>,
+    /// The call ends then.
+    pub(crate) lifetime: Option<Instant>,
+    /// A service call ends if the request does not go on by then.
+    pub(crate) request_gap: Option<Instant>,
+    /// A PING goes out then.
+    pub(crate) keepalive: Option<Instant>,
+    /// PINGs in a row that asked for a closed window.
+    pub(crate) window_probes: u32,
+}
+
+impl Deadlines {
+    pub(crate) fn new(silence: Duration, lifetime: Option<Duration>) -> Self {
+        Deadlines {
+            silence_after: silence,
+            lifetime_after: lifetime,
+            silence: None,
+            lifetime: None,
+            request_gap: None,
+            keepalive: None,
+            window_probes: 0,
+        }
+    }
+
+    /// The call begins to live.
+    pub(crate) fn start(&mut self, now: Instant) {
+        if self.lifetime.is_none() {
+            self.lifetime = self.lifetime_after.map(|after| now + after);
+        }
+    }
+
+    /// Limit the life of the call, counted from `since`.
+    pub(crate) fn limit_life(&mut self, after: Duration) {
+        self.lifetime_after = Some(after);
+        self.lifetime = None;
+    }
+
+    /// Something was heard, or the waiting begins.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.silence = Some(now + self.silence_after);
+    }
+}
+
+impl Call {
+    /// The earliest deadline of the call and what it is for.
+    pub(crate) fn next_deadline(&self) -> Option<(Instant, Wake)> {
+        if !self.state.is_live() {
+            return None;
+        }
+        let loss = match self.send.timer {
+            Some(LossTimer::Reorder(at)) => Some((at, Wake::Reorder)),
+            Some(LossTimer::Timeout(at)) => Some((at, Wake::Retransmit)),
+            None => None,
+        };
+        let d = &self.deadlines;
+        let gap = d.request_gap.filter(|_| self.state == State::RecvRequest);
+        [
+            loss,
+            self.ack.deadline().map(|at| (at, Wake::DelayedAck)),
+            d.keepalive.map(|at| (at, Wake::Keepalive)),
+            d.silence.map(|at| (at, Wake::Silence)),
+            gap.map(|at| (at, Wake::RequestGap)),
+            d.lifetime.map(|at| (at, Wake::Lifetime)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+}

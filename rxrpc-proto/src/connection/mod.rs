@@ -1,0 +1,206 @@
+//! One connection: four channels, a serial counter, and what is remembered of calls that are over.
+//! Knows no call but by key.
+
+mod bucket;
+mod bundle;
+
+use core::net::{IpAddr, SocketAddr};
+
+use smallvec::SmallVec;
+
+pub(crate) use bucket::TokenBucket;
+pub(crate) use bundle::{Bundle, BundleKey};
+
+use crate::time::Instant;
+use crate::wire::{AbortCode, CHANNELS, next_serial};
+
+/// Call numbers are used up to here; then the channel is retired.
+const LAST_CALL_NUMBER: u32 = 0x7fff_ffff;
+
+/// How the last call of a channel ended, as far as the peer may ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// With success: everything up to this packet was received, the newest with this serial.
+    Received { last_seq: u32, serial: u32 },
+    /// With an abort.
+    Aborted(AbortCode),
+}
+
+/// A call that is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Terminal {
+    pub(crate) number: u32,
+    pub(crate) ending: Ending,
+}
+
+/// One of the four places for calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Channel {
+    /// Number of the newest call that was on the wire.
+    pub(crate) counter: u32,
+    /// Key of the call that lives here.
+    pub(crate) call: Option<u32>,
+    pub(crate) last: Option<Terminal>,
+    /// Say again how the last call ended, answering this serial (0: none).
+    pub(crate) replay: Option<u32>,
+    /// When the last reply is acknowledged, unless a next call does it first.
+    pub(crate) final_ack_at: Option<Instant>,
+}
+
+impl Channel {
+    /// Whether no further call can be numbered.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.counter >= LAST_CALL_NUMBER
+    }
+}
+
+/// Which side of the connection we are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    Client {
+        /// Key of the bundle.
+        bundle: u32,
+        /// A first call asks for a newer service; others wait for its answer.
+        probing: bool,
+    },
+    Service {
+        /// The peer has proved its address at some time in the connection's life.
+        validated: bool,
+    },
+}
+
+/// An address that packets of the connection came from, which is not proved yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) addr: SocketAddr,
+    pub(crate) local_ip: Option<IpAddr>,
+    /// Serial of the PING that was sent there, once sent.
+    pub(crate) ping: Option<u32>,
+    /// When it is asked again.
+    pub(crate) ask_at: Instant,
+    pub(crate) asked: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) role: Role,
+    /// Key of the peer.
+    pub(crate) peer: u32,
+    /// Our address that the peer uses.
+    pub(crate) local_ip: Option<IpAddr>,
+    pub(crate) epoch: u32,
+    /// Connection id, channel bits zero.
+    pub(crate) cid: u32,
+    pub(crate) service: u16,
+    /// The service the client named, when it was upgraded to another.
+    pub(crate) asked_service: u16,
+    pub(crate) security_index: u8,
+    serial: u32,
+    /// Highest serial of the peer.
+    pub(crate) heard_serial: Option<u32>,
+    pub(crate) channels: [Channel; CHANNELS],
+    pub(crate) replays: TokenBucket,
+    /// Unused since.
+    pub(crate) idle_since: Option<Instant>,
+    pub(crate) created: Instant,
+    pub(crate) candidate: Option<Candidate>,
+    /// Hangs in the control ring of its peer.
+    pub(crate) in_ring: bool,
+    /// No further call may use it.
+    pub(crate) retired: bool,
+}
+
+/// What a new connection is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionInit {
+    pub(crate) role: Role,
+    pub(crate) peer: u32,
+    pub(crate) local_ip: Option<IpAddr>,
+    pub(crate) epoch: u32,
+    pub(crate) cid: u32,
+    pub(crate) service: u16,
+    pub(crate) first_serial: u32,
+    pub(crate) now: Instant,
+    pub(crate) replays_per_second: u32,
+}
+
+impl Connection {
+    pub(crate) fn new(init: &ConnectionInit) -> Self {
+        Connection {
+            role: init.role,
+            peer: init.peer,
+            local_ip: init.local_ip,
+            epoch: init.epoch,
+            cid: init.cid,
+            service: init.service,
+            asked_service: init.service,
+            security_index: 0,
+            serial: init.first_serial,
+            heard_serial: None,
+            channels: [Channel::default(); CHANNELS],
+            replays: TokenBucket::new(init.replays_per_second),
+            idle_since: Some(init.now),
+            created: init.now,
+            candidate: None,
+            in_ring: false,
+            retired: false,
+        }
+    }
+
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self.role, Role::Client { .. })
+    }
+
+    /// The serial of the next packet.
+    pub(crate) fn take_serial(&mut self) -> u32 {
+        let serial = self.serial;
+        self.serial = next_serial(serial);
+        serial
+    }
+
+    /// A packet of the peer named this serial.
+    pub(crate) fn note_serial(&mut self, serial: u32) {
+        if self.heard_serial.is_none_or(|highest| serial.wrapping_sub(highest) as i32 > 0) {
+            self.heard_serial = Some(serial);
+        }
+    }
+
+    pub(crate) fn channel(&self, index: usize) -> Option<&Channel> {
+        self.channels.get(index)
+    }
+
+    pub(crate) fn channel_mut(&mut self, index: usize) -> Option<&mut Channel> {
+        self.channels.get_mut(index)
+    }
+
+    /// Keys of the calls that live on it.
+    pub(crate) fn calls(&self) -> SmallVec<[u32; CHANNELS]> {
+        self.channels.iter().filter_map(|c| c.call).collect()
+    }
+
+    /// Whether no call lives on it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.channels.iter().all(|c| c.call.is_none())
+    }
+
+    /// Whether the connection itself has a packet to send.
+    pub(crate) fn has_control(&self, now: Instant) -> bool {
+        self.channels.iter().any(|c| c.replay.is_some()) || self.candidate.is_some_and(|c| c.ask_at <= now)
+    }
+
+    /// A packet with the last call's number came: say again how it ended, unless too often.
+    pub(crate) fn ask_replay(&mut self, channel: usize, serial: u32, now: Instant) -> bool {
+        if !self.replays.take(now) {
+            return false;
+        }
+        if let Some(channel) = self.channel_mut(channel) {
+            channel.replay = Some(serial);
+        }
+        true
+    }
+
+    /// When the next delayed final acknowledgement is due.
+    pub(crate) fn final_ack_at(&self) -> Option<Instant> {
+        self.channels.iter().filter_map(|c| c.final_ack_at).min()
+    }
+}

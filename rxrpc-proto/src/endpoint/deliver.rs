@@ -1,0 +1,285 @@
+//! Packets of a live call.
+
+use super::{Endpoint, Path};
+use crate::call::{AckEffect, AckInput, Arrival, State, patience};
+use crate::config::BusyPolicy;
+use crate::error::CallError;
+use crate::event::News;
+use crate::fault::Fault;
+use crate::time::Instant;
+use crate::wire::{Ack, AckReason, Body, Data, Flags, Header, Segment};
+
+/// Bytes left to a stranger after a PING: enough for a small reply, three times.
+const PROOF_HEADROOM: usize = 360;
+
+impl Endpoint {
+    /// A packet of a call that lives.
+    pub(super) fn on_call(&mut self, now: Instant, path: &Path, key: u32, header: &Header, body: &Body<'_>) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        call.deadlines.heard(now);
+        if header.serial != 0
+            && call.heard_serial.is_none_or(|highest| header.serial.wrapping_sub(highest) as i32 > 0)
+        {
+            call.heard_serial = Some(header.serial);
+        }
+        self.touch(key);
+        match body {
+            Body::Data(data) => self.on_data(now, key, data),
+            Body::Ack(ack) => self.on_ack(now, path, key, header, ack),
+            Body::AckAll => self.on_ack_all(now, key),
+            Body::Abort(code) => self.complete(now, key, Err(CallError::RemoteAbort(*code))),
+            Body::Busy => self.on_busy(now, key),
+            Body::Challenge(_) | Body::Response(_) | Body::Debug(_) | Body::Version(_) | Body::Ignored => {}
+        }
+    }
+
+    /// The peer broke the protocol in this call.
+    fn protocol_fault(&mut self, now: Instant, key: u32, fault: Fault) {
+        self.fault(fault);
+        self.complete(now, key, Err(CallError::Protocol(fault)));
+    }
+
+    pub(super) fn on_data(&mut self, now: Instant, key: u32, data: &Data<'_>) {
+        if let Err(fault) = self.before_data(now, key) {
+            return self.protocol_fault(now, key, fault);
+        }
+        let mut progress = false;
+        for segment in data.segments() {
+            let arrival = match segment {
+                Ok(segment) => self.on_segment(now, key, &segment),
+                Err(jumbo) => Err(Fault::Jumbo(jumbo)),
+            };
+            match arrival {
+                Ok(Arrival::InOrder { .. }) => progress = true,
+                Ok(_) => {}
+                Err(fault) => {
+                    return self.protocol_fault(now, key, fault);
+                }
+            }
+        }
+        self.ask_for_proof(now, key, PROOF_HEADROOM);
+        if progress {
+            self.notify(key, News::READABLE);
+            self.end_of_input(now, key);
+        }
+    }
+
+    /// Whether the call takes data in its state. A reply acknowledges the whole request.
+    fn before_data(&mut self, now: Instant, key: u32) -> Result<(), Fault> {
+        let gap = self.config.timing.request_gap;
+        let Some(call) = self.calls.get_mut(key as usize) else { return Ok(()) };
+        match call.state {
+            State::RecvRequest => call.deadlines.request_gap = Some(now + gap),
+            State::PreSend | State::SendRequest => return Err(Fault::EarlyReply),
+            State::AwaitReply => {
+                call.state = State::RecvReply;
+                self.everything_arrived(now, key);
+            }
+            State::RecvReply | State::AckRequest | State::SendReply | State::AwaitAck => {}
+            State::Queued | State::Complete(_) => return Err(Fault::UnexpectedReply),
+        }
+        Ok(())
+    }
+
+    /// The peer has everything we sent: its next packet says so.
+    fn everything_arrived(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
+        let before = call.send.buffer.len();
+        let news = !call.send.is_delivered();
+        call.send.ack_everything(now, &mut peer.rtt);
+        let freed = before.saturating_sub(call.send.buffer.len());
+        let delivered = news && call.send.is_delivered();
+        self.after_freed(key, freed);
+        if delivered {
+            self.notify(key, News::DELIVERED);
+        }
+    }
+
+    fn on_segment(&mut self, now: Instant, key: u32, segment: &Segment<'_>) -> Result<Arrival, Fault> {
+        let Some(call) = self.calls.get(key as usize) else { return Ok(Arrival::Duplicate) };
+        let room = self.receive_room(call);
+        let srtt = self.peers.get(call.peer as usize).and_then(|p| p.rtt.smoothed());
+        let deadline = now + patience(srtt, self.config.timing.delayed_ack);
+        let Some(call) = self.calls.get_mut(key as usize) else { return Ok(Arrival::Duplicate) };
+        let last = segment.flags.contains(Flags::LAST_PACKET);
+        let arrival = call.recv.accept(segment.seq, last, segment.payload, room)?;
+        let requested = segment.flags.contains(Flags::REQUEST_ACK);
+        call.ack.on_data(arrival, requested, segment.serial, deadline);
+        match arrival {
+            Arrival::InOrder { .. } | Arrival::OutOfOrder | Arrival::Held => call.stats.packets_received += 1,
+            Arrival::Duplicate => {
+                call.stats.duplicates += 1;
+                self.fault(Fault::DuplicateData);
+            }
+            Arrival::BeyondWindow => {
+                call.stats.beyond_window += 1;
+                self.fault(Fault::BeyondWindow);
+            }
+        }
+        Ok(arrival)
+    }
+
+    /// A client that has not proved its address is asked to, with a PING, if that leaves `headroom` bytes of
+    /// what it may be sent. A small reply is better spent on being sent again: that proves as much.
+    pub(super) fn ask_for_proof(&mut self, now: Instant, key: u32, headroom: usize) {
+        if !self.config.validate_peers {
+            return;
+        }
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get(call.peer as usize) else { return };
+        let validation = &peer.validation;
+        if !call.is_client()
+            && call.state.is_live()
+            && validation.wants_ping(now)
+            && validation.may_send(now, headroom)
+        {
+            call.ack.ask();
+            self.touch(key);
+        }
+    }
+
+    /// Move on if all of the peer's data is here.
+    pub(super) fn end_of_input(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if !call.recv.is_complete() {
+            return;
+        }
+        match call.state {
+            State::RecvReply => self.complete(now, key, Ok(())),
+            State::RecvRequest => {
+                call.state = State::AckRequest;
+                call.deadlines.request_gap = None;
+                self.touch(key);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_ack(&mut self, now: Instant, path: &Path, key: u32, header: &Header, ack: &Ack<'_>) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if ack.fields.reason == AckReason::Ping {
+            call.ack.answer_ping(header.serial);
+        } else if header.flags.contains(Flags::REQUEST_ACK) {
+            call.ack.propose(AckReason::Requested, header.serial);
+        }
+        let began_again = ack.fields.first_packet == 1 && ack.fields.previous_packet == 0;
+        let lost_us = matches!(ack.fields.reason, AckReason::ExceedsWindow | AckReason::OutOfSequence);
+        if call.is_client() && began_again && lost_us && call.send.una > 1 {
+            self.fault(Fault::ServerForgot);
+            return self.complete(now, key, Err(CallError::PeerRestarted));
+        }
+        match AckInput::new(ack, header.serial).and_then(|input| self.apply_ack(now, key, &input)) {
+            Err(fault) => self.protocol_fault(now, key, fault),
+            Ok(AckEffect::Stale) => self.fault(Fault::StaleAck),
+            Ok(AckEffect::Used { progress, named }) => {
+                self.on_trailer(key, ack);
+                let pong = self.on_pong(now, key, ack);
+                self.note_proof(now, path, key, pong || named);
+                self.after_ack(now, key, progress);
+            }
+        }
+    }
+
+    fn apply_ack(&mut self, now: Instant, key: u32, input: &AckInput<'_>) -> Result<AckEffect, Fault> {
+        let bounds = self.bounds;
+        let Some(call) = self.calls.get_mut(key as usize) else { return Ok(AckEffect::Stale) };
+        let Some(peer) = self.peers.get_mut(call.peer as usize) else { return Ok(AckEffect::Stale) };
+        let before = call.send.buffer.len();
+        let sending = call.state.is_sending();
+        let effect = call.send.on_ack(now, input, &mut peer.rtt, &bounds).map_err(|fault| match fault {
+            Fault::AckOutsideWindow if !sending => Fault::UnexpectedAck,
+            other => other,
+        })?;
+        call.stats.acks_received += 1;
+        let freed = before.saturating_sub(call.send.buffer.len());
+        self.after_freed(key, freed);
+        Ok(effect)
+    }
+
+    fn on_trailer(&mut self, key: u32, ack: &Ack<'_>) {
+        let Some(trailer) = ack.trailer() else { return };
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if let Some(window) = trailer.rwind {
+            call.send.peer_window = window;
+        }
+        if let Some(peer) = self.peers.get_mut(call.peer as usize) {
+            peer.on_trailer(&trailer);
+        }
+    }
+
+    /// The answer to our PING gives a round trip. True if this is one.
+    fn on_pong(&mut self, now: Instant, key: u32, ack: &Ack<'_>) -> bool {
+        let Some(call) = self.calls.get_mut(key as usize) else { return false };
+        let Some((serial, at)) = call.ping else { return false };
+        if ack.fields.reason != AckReason::PingResponse || ack.fields.serial != serial {
+            return false;
+        }
+        call.ping = None;
+        if let Some(peer) = self.peers.get_mut(call.peer as usize) {
+            peer.rtt.sample(now, now.saturating_duration_since(at));
+        }
+        true
+    }
+
+    /// The peer named a serial that only someone at its address can know.
+    fn note_proof(&mut self, now: Instant, path: &Path, key: u32, named: bool) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        let peer = call.peer;
+        if named && self.peers.get(peer as usize).is_some_and(|p| p.addr == path.peer) {
+            self.prove_peer(now, peer);
+        }
+    }
+
+    fn after_ack(&mut self, now: Instant, key: u32, progress: bool) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        if !call.send.is_delivered() {
+            return;
+        }
+        if call.state == State::AwaitAck {
+            self.complete(now, key, Ok(()));
+        } else if progress {
+            self.notify(key, News::DELIVERED);
+        }
+    }
+
+    /// "I have everything": true of what was sent, if anything was.
+    fn on_ack_all(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        let (sending, state) = (call.state.is_sending(), call.state);
+        if !sending {
+            return;
+        }
+        self.everything_arrived(now, key);
+        if state == State::AwaitAck {
+            self.complete(now, key, Ok(()));
+        }
+    }
+
+    /// The server has no room. Nothing it has acknowledged can be busy, and a call of ours that we aborted
+    /// on this channel may be what it is busy with.
+    fn on_busy(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        let crate::call::Side::Client { busy, after_abort, .. } = call.side else { return };
+        let untouched = call.send.una == 1 && call.send.soft_acked == 0;
+        if matches!(call.state, State::SendRequest | State::AwaitReply)
+            && untouched
+            && !after_abort
+            && busy == BusyPolicy::Fail
+        {
+            self.complete(now, key, Err(CallError::Busy));
+        }
+    }
+
+    /// A next call on the channel of a service call ends it: its reply has arrived, or nobody wants it.
+    pub(super) fn end_implicitly(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        if call.state == State::AwaitAck {
+            self.everything_arrived(now, key);
+            self.complete(now, key, Ok(()));
+        } else {
+            let dead = crate::wire::AbortCode::RX_CALL_DEAD;
+            self.complete(now, key, Err(CallError::LocalAbort(dead)));
+        }
+    }
+}

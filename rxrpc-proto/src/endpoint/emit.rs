@@ -1,0 +1,372 @@
+//! Writing the packets of calls and connections.
+
+use core::net::IpAddr;
+
+use super::batch::{Batch, Turn};
+use super::{Endpoint, TransmitBuf};
+use crate::call::{Call, DueAck, Fresh, Place, State};
+use crate::connection::{Connection, Ending, Role, Terminal};
+use crate::peer::{Class, Peer};
+use crate::recovery::{Controller, Sent};
+use crate::time::Instant;
+use crate::wire::{
+    AbortCode, AckFields, AckReason, CHANNELS, Flags, HEADER_LEN, Header, PacketType, Trailer, ack_body_len,
+    emit_abort, emit_ack,
+};
+
+/// Largest datagram we offer to take with jumbograms, and largest single packet: the values that suit both
+/// ways of reading them.
+const JUMBO_MTU: u32 = 5692;
+const SINGLE_MTU: u32 = 1444;
+/// A round trip is measured anew after this long, even if enough are known.
+const RTT_AGE: core::time::Duration = core::time::Duration::from_secs(1);
+
+/// The header of a packet of this connection, without what differs by type.
+fn header(connection: &mut Connection, channel: usize, call_number: u32, packet_type: PacketType) -> Header {
+    let flags = if connection.is_client() { Flags::CLIENT_INITIATED } else { Flags::NONE };
+    Header {
+        epoch: connection.epoch,
+        cid: connection.cid | (channel % CHANNELS) as u32,
+        call_number,
+        seq: 0,
+        serial: connection.take_serial(),
+        packet_type,
+        flags,
+        user_status: 0,
+        security_index: connection.security_index,
+        checksum: 0,
+        service_id: connection.service,
+    }
+}
+
+fn trailer(peer: &Peer, window: u32) -> Trailer {
+    let max_mtu = if peer.jumbo_offer > 1 { JUMBO_MTU } else { SINGLE_MTU };
+    Trailer { max_mtu, if_mtu: SINGLE_MTU, rwind: Some(window), jumbo_max: Some(peer.jumbo_offer) }
+}
+
+/// Whether a DATA packet asks for an acknowledgement at once.
+fn asks_for_ack(call: &Call, peer: &Peer, fresh: &Fresh, now: Instant) -> bool {
+    if fresh.last {
+        // The reply acknowledges a request; the last packet of a reply must not ask (QUIRKS.md,
+        // last-reply-asks-nothing).
+        return false;
+    }
+    let send = &call.send;
+    let age = send.asked_at.map(|at| now.saturating_duration_since(at));
+    let round = peer.rtt.smoothed().unwrap_or_default();
+    // Few packets in flight, the last one that the window lets out, or the last one there is: nobody else
+    // would make the peer answer soon.
+    send.cc.window() <= 4
+        || send.in_flight + 1 >= send.cc.window()
+        || send.next.wrapping_sub(send.una) + 1 >= send.peer_window
+        || fresh.drained
+        || age.is_none_or(|age| age >= RTT_AGE || (!peer.rtt.is_settled() && age > round))
+}
+
+impl Endpoint {
+    /// Whether the peer may be sent so much before it has proved its address.
+    fn within_budget(&self, now: Instant, connection: u32, len: usize) -> bool {
+        let Some(c) = self.connections.get(connection as usize) else { return false };
+        if c.is_client() || !self.config.validate_peers {
+            return true;
+        }
+        self.peers.get(c.peer as usize).is_some_and(|p| p.validation.may_send(now, len))
+    }
+
+    fn spend(&mut self, now: Instant, connection: u32, len: usize) {
+        let Some(c) = self.connections.get(connection as usize) else { return };
+        if !c.is_client()
+            && let Some(peer) = self.peers.get_mut(c.peer as usize)
+        {
+            peer.validation.on_sent(now, len);
+        }
+    }
+
+    /// Whether the packet may join the batch now; notes if the peer's budget is what forbids it.
+    fn may_join(
+        &self,
+        now: Instant,
+        place: &Place,
+        class: Class,
+        size: usize,
+        batch: &mut Batch<'_>,
+    ) -> bool {
+        if !batch.takes(class, size, self.local_ip(place.connection)) {
+            return false;
+        }
+        let allowed = self.within_budget(now, place.connection, size);
+        batch.blocked |= !allowed;
+        allowed
+    }
+
+    fn local_ip(&self, connection: u32) -> Option<IpAddr> {
+        self.connections.get(connection as usize).and_then(|c| c.local_ip)
+    }
+
+    /// Packets of one class of a call, as many as fit.
+    pub(super) fn emit_call(&mut self, now: Instant, key: u32, class: Class, batch: &mut Batch<'_>) -> Turn {
+        let Some(call) = self.calls.get(key as usize) else { return Turn::Done };
+        let Some(place) = call.place else { return Turn::Done };
+        if !call.state.is_live() {
+            return Turn::Done;
+        }
+        let before = batch.count;
+        let more = match class {
+            Class::Control => false,
+            Class::Ack => self.emit_due_ack(now, key, &place, batch),
+            Class::Retransmit => self.emit_lost(now, key, &place, batch),
+            Class::Fresh => self.emit_fresh(now, key, &place, batch),
+        };
+        if batch.count > before {
+            self.after_sending(now, key);
+        }
+        if batch.blocked && class != Class::Ack {
+            self.ask_for_proof(now, key, 0);
+        }
+        match (more, batch.count > before) {
+            (false, _) => Turn::Done,
+            (true, true) => Turn::Again,
+            (true, false) => Turn::Passed,
+        }
+    }
+
+    fn after_sending(&mut self, now: Instant, key: u32) {
+        let keepalive = now + self.config.timing.keepalive;
+        if let Some(call) = self.calls.get_mut(key as usize) {
+            if call.deadlines.window_probes == 0 {
+                call.deadlines.keepalive = Some(keepalive);
+            }
+            if call.deadlines.silence.is_none() {
+                call.deadlines.heard(now);
+            }
+        }
+        self.touch(key);
+    }
+
+    /// New packets. True if there are more.
+    fn emit_fresh(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
+        loop {
+            let Some(call) = self.calls.get(key as usize) else { return false };
+            let Some(peer) = self.peers.get(call.peer as usize) else { return false };
+            if !call.may_send_data() {
+                return false;
+            }
+            let Some(fresh) = call.send.fresh(peer.max_payload()) else { return false };
+            let size = HEADER_LEN + fresh.len;
+            if !self.may_join(now, place, Class::Fresh, size, batch) {
+                return true;
+            }
+            self.write_fresh(now, key, place, &fresh, batch.buf);
+            let local_ip = self.local_ip(place.connection);
+            batch.added(Class::Fresh, size, local_ip);
+            self.spend(now, place.connection, size);
+        }
+    }
+
+    fn write_fresh(&mut self, now: Instant, key: u32, place: &Place, fresh: &Fresh, buf: &mut TransmitBuf) {
+        let bounds = self.bounds;
+        let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get(call.peer as usize) else { return };
+        let asks = asks_for_ack(call, peer, fresh, now);
+        let mut header = header(connection, place.channel, place.number, PacketType::Data);
+        let sent = Sent { at: now, serial: header.serial };
+        header.seq = call.send.on_sent(fresh, sent, &bounds, &peer.rtt);
+        header.flags |= data_flags(asks, fresh.last);
+        if asks {
+            call.send.asked_at = Some(now);
+        }
+        if header.seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
+            header.user_status = 1;
+        }
+        header.emit(&mut buf.bytes);
+        call.send.buffer.copy_to(fresh.offset, fresh.len, &mut buf.bytes);
+        call.stats.packets_sent += 1;
+        call.stats.bytes_sent += fresh.len as u64;
+        call.ack.forget_delayed();
+        let first = call.state == State::PreSend;
+        call.on_data_sent();
+        if first && let Some(channel) = connection.channel_mut(place.channel) {
+            // From here on the peer knows the call, and that the one before it is over.
+            channel.counter = place.number;
+            channel.final_ack_at = None;
+            channel.replay = None;
+            self.set_connection_timer(place.connection);
+        }
+    }
+
+    /// Packets that were lost. True if there are more.
+    fn emit_lost(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
+        let bounds = self.bounds;
+        loop {
+            let Some(call) = self.calls.get_mut(key as usize) else { return false };
+            let Some((seq, packet)) = call.send.next_lost() else { return false };
+            let size = HEADER_LEN + usize::from(packet.len);
+            if !self.may_join(now, place, Class::Retransmit, size, batch) {
+                return true;
+            }
+            let Some(connection) = self.connections.get_mut(place.connection as usize) else { return false };
+            let Some(call) = self.calls.get_mut(key as usize) else { return false };
+            let Some(peer) = self.peers.get(call.peer as usize) else { return false };
+            let mut header = header(connection, place.channel, place.number, PacketType::Data);
+            header.seq = seq;
+            let asks = call.is_client() || !packet.last;
+            header.flags |= data_flags(asks, packet.last);
+            if seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
+                header.user_status = 1;
+            }
+            header.emit(&mut batch.buf.bytes);
+            call.send.buffer.copy_to(packet.offset, usize::from(packet.len), &mut batch.buf.bytes);
+            call.send.on_resent(seq, Sent { at: now, serial: header.serial }, &bounds, &peer.rtt);
+            call.stats.packets_sent += 1;
+            call.stats.retransmissions += 1;
+            let local_ip = connection.local_ip;
+            batch.added(Class::Retransmit, size, local_ip);
+            self.spend(now, place.connection, size);
+        }
+    }
+
+    /// The acknowledgement a call owes. True if it owes another, for the next batch.
+    fn emit_due_ack(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
+        let Some(call) = self.calls.get(key as usize) else { return false };
+        let Some(due) = call.ack.next() else { return false };
+        let size = HEADER_LEN + ack_body_len(call.recv.table().len(), true);
+        if !self.may_join(now, place, Class::Ack, size, batch) {
+            return true;
+        }
+        self.write_ack(now, key, place, due, batch.buf);
+        let local_ip = self.local_ip(place.connection);
+        batch.added(Class::Ack, size, local_ip);
+        self.spend(now, place.connection, batch.segment);
+        self.calls.get(key as usize).is_some_and(|c| c.ack.is_due())
+    }
+
+    fn write_ack(&mut self, now: Instant, key: u32, place: &Place, due: DueAck, buf: &mut TransmitBuf) {
+        let window = self.calls.get(key as usize).map_or(0, |call| self.receive_window(call));
+        let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
+        let mut header = header(connection, place.channel, place.number, PacketType::Ack);
+        header.flags |= Flags::SLOW_START_OK;
+        if due.reason == AckReason::Ping {
+            header.flags |= Flags::REQUEST_ACK;
+            call.ping = Some((header.serial, now));
+            peer.validation.on_asked(now);
+        }
+        header.emit(&mut buf.bytes);
+        let fields = AckFields {
+            buffer_space: 0,
+            max_skew: 0,
+            first_packet: call.recv.base(),
+            previous_packet: call.recv.highest(),
+            serial: due.serial,
+            reason: due.reason,
+        };
+        emit_ack(&mut buf.bytes, &fields, call.recv.table(), Some(&trailer(peer, window)));
+        call.recv.offer(window);
+        call.ack.on_sent(due);
+        call.stats.acks_sent += 1;
+    }
+
+    /// What a connection has to say itself: how calls ended, and questions to a new address.
+    pub(super) fn emit_control(&mut self, now: Instant, key: u32, batch: &mut Batch<'_>) -> Turn {
+        let before = batch.count;
+        for channel in 0..CHANNELS {
+            let Some(c) = self.connections.get(key as usize) else { return Turn::Done };
+            let Some(replay) = c.channel(channel).and_then(|c| Some((c.last?, c.replay?))) else { continue };
+            let place = Place { connection: key, channel, number: replay.0.number };
+            let size = HEADER_LEN
+                + match replay.0.ending {
+                    Ending::Received { .. } => ack_body_len(0, true),
+                    Ending::Aborted(_) => AbortCode::RX_CALL_DEAD.to_bytes().len(),
+                };
+            if !self.may_join(now, &place, Class::Control, size, batch) {
+                return if batch.count > before { Turn::Again } else { Turn::Passed };
+            }
+            self.write_ending(&place, &replay.0, replay.1, batch.buf);
+            let local_ip = self.local_ip(key);
+            batch.added(Class::Control, size, local_ip);
+            self.spend(now, key, size);
+        }
+        let asks = self.connections.get(key as usize).is_some_and(|c| c.has_control(now));
+        if asks && batch.count > 0 {
+            return Turn::Again;
+        }
+        if asks {
+            self.emit_question(now, key, batch);
+        }
+        self.set_connection_timer(key);
+        Turn::Done
+    }
+
+    /// Say again how the last call of a channel ended.
+    fn write_ending(&mut self, place: &Place, last: &Terminal, serial: u32, buf: &mut TransmitBuf) {
+        let window = self.config.limits.window;
+        let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
+        let Some(peer) = self.peers.get(connection.peer as usize) else { return };
+        if let Some(channel) = connection.channel_mut(place.channel) {
+            channel.replay = None;
+            channel.final_ack_at = None;
+        }
+        match last.ending {
+            Ending::Aborted(code) => {
+                let header = header(connection, place.channel, place.number, PacketType::Abort);
+                emit_abort(&mut buf.bytes, &header, code);
+            }
+            Ending::Received { last_seq, serial: newest } => {
+                let mut header = header(connection, place.channel, place.number, PacketType::Ack);
+                header.flags |= Flags::SLOW_START_OK;
+                header.emit(&mut buf.bytes);
+                let fields = AckFields {
+                    buffer_space: 0,
+                    max_skew: 0,
+                    first_packet: last_seq.wrapping_add(1),
+                    previous_packet: last_seq,
+                    // Naming what was received proves our address; DELAY keeps it from being taken for a
+                    // round trip.
+                    serial: if serial == 0 { newest } else { serial },
+                    reason: if serial == 0 { AckReason::Delay } else { AckReason::Duplicate },
+                };
+                emit_ack(&mut buf.bytes, &fields, core::iter::empty(), Some(&trailer(peer, window)));
+            }
+        }
+    }
+
+    /// A PING to the address that packets of the connection came from, if a call lives that can be asked about.
+    /// It is small: nothing is known of who is there.
+    fn emit_question(&mut self, now: Instant, key: u32, batch: &mut Batch<'_>) {
+        let window = self.config.limits.window;
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        let Some(candidate) = connection.candidate else { return };
+        let call = connection.calls().first().and_then(|c| self.calls.get(*c as usize));
+        let Some((place, call)) = call.and_then(|c| Some((c.place?, c))) else {
+            connection.candidate = None;
+            return;
+        };
+        let Some(peer) = self.peers.get(connection.peer as usize) else { return };
+        let mut header = header(connection, place.channel, place.number, PacketType::Ack);
+        header.flags |= Flags::SLOW_START_OK | Flags::REQUEST_ACK;
+        header.emit(&mut batch.buf.bytes);
+        let fields = AckFields {
+            buffer_space: 0,
+            max_skew: 0,
+            first_packet: call.recv.base(),
+            previous_packet: call.recv.highest(),
+            serial: 0,
+            reason: AckReason::Ping,
+        };
+        let trailer = trailer(peer, call.recv.offered().min(window));
+        emit_ack(&mut batch.buf.bytes, &fields, core::iter::empty(), Some(&trailer));
+        let size = HEADER_LEN + ack_body_len(0, true);
+        batch.addr = Some(candidate.addr);
+        batch.added(Class::Control, size, candidate.local_ip);
+        batch.close();
+        self.on_candidate_asked(now, key, header.serial);
+    }
+}
+
+fn data_flags(asks: bool, last: bool) -> Flags {
+    let asks = if asks { Flags::REQUEST_ACK } else { Flags::NONE };
+    let last = if last { Flags::LAST_PACKET } else { Flags::NONE };
+    asks | last
+}

@@ -1,0 +1,226 @@
+//! New service calls: who is let in, and what the others are told.
+
+use super::events::Queued;
+use super::peers::ServiceKey;
+use super::service::Unvalidated;
+use super::{Endpoint, Path};
+use crate::call::{Call, CallInit, Place, Side, State};
+use crate::connection::{Connection, ConnectionInit, Role};
+use crate::error::CallError;
+use crate::event::CallId;
+use crate::fault::Fault;
+use crate::peer::DATAGRAM_COST;
+use crate::time::Instant;
+use crate::wire::{AbortCode, Body, Header};
+
+/// Service connections start at a random serial below this, so that who names it has received it. Peers
+/// compare serials by their signed difference, hence not larger.
+const FIRST_SERIAL_MASK: u32 = 0x3fff_ffff;
+/// Client asks for a newer service: userStatus of the first packet.
+const UPGRADE_WISH: u8 = 1;
+
+impl Endpoint {
+    /// DATA of an unknown connection: open it, if its call is let in.
+    pub(super) fn on_new_connection(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        header: &Header,
+        body: &Body<'_>,
+        len: usize,
+    ) {
+        if let Err(fault) = self.admit(path, header).and_then(|()| self.make_room(now, path)) {
+            return self.refuse(now, path, header, fault);
+        }
+        let peer = self.peer_for(path.peer);
+        let Some(p) = self.peers.get_mut(peer as usize) else { return };
+        if !p.is_used() {
+            // The datagram came before the peer was known.
+            p.validation.on_received(len);
+        }
+        let connection = self.insert_service_connection(now, path, peer, header);
+        self.start_call(now, path, connection, header, body);
+    }
+
+    /// DATA of the next call on a channel: it ends the call that lives there.
+    pub(super) fn on_next_call(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        key: u32,
+        header: &Header,
+        body: &Body<'_>,
+    ) {
+        let current = self.connections.get(key as usize).and_then(|c| c.channel(header.channel())?.call);
+        if let Some(call) = current {
+            self.end_implicitly(now, call);
+        }
+        if let Err(fault) = self.admit(path, header) {
+            return self.refuse(now, path, header, fault);
+        }
+        if let Some(connection) = self.connections.get_mut(key as usize)
+            && let Some(channel) = connection.channel_mut(header.channel())
+        {
+            // Whatever was to be said of the last call, the client has moved on.
+            channel.replay = None;
+        }
+        self.start_call(now, path, key, header, body);
+    }
+
+    /// Rows 16 to 21: may this call begin?
+    fn admit(&mut self, path: &Path, header: &Header) -> Result<(), Fault> {
+        let limits = &self.config.limits;
+        if self.closed {
+            return Err(Fault::Closed);
+        }
+        let Some(service) = self.services.get(&header.service_id) else {
+            let first = header.seq == 1;
+            return Err(if first { Fault::ServiceNotOffered } else { Fault::ServiceNotOfferedLate });
+        };
+        if header.security_index != 0 {
+            return Err(Fault::UnsupportedSecurity);
+        }
+        if header.seq > limits.window {
+            return Err(Fault::MidCallStart);
+        }
+        let peer = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize));
+        let peer_full = peer.is_some_and(|p| p.calls >= limits.calls_per_peer);
+        if service.is_full() {
+            self.clear_dead(header.service_id);
+        }
+        let full = self.services.get(&header.service_id).is_none_or(|s| s.is_full());
+        if full || peer_full || self.calls.len() >= self.config.limits.calls {
+            return Err(Fault::NoRoom);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, now: Instant, path: &Path, header: &Header, fault: Fault) {
+        self.fault(fault);
+        match fault {
+            Fault::Closed | Fault::ServiceNotOffered | Fault::UnsupportedSecurity => {
+                self.refuse_packet(now, path, header, AbortCode::RX_INVALID_OPERATION, true);
+            }
+            Fault::NoRoom => self.reject_busy(now, path, header),
+            _ => {}
+        }
+    }
+
+    /// Keep the limits of service connections; the oldest that is not validated makes room.
+    fn make_room(&mut self, now: Instant, path: &Path) -> Result<(), Fault> {
+        let limits = &self.config.limits;
+        let services = self.connections.len().saturating_sub(self.client_connections);
+        let peer = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize));
+        if !self.is_trusted(now, path) {
+            if peer.is_some_and(|p| p.unvalidated >= limits.unvalidated_per_peer) {
+                return Err(Fault::NoRoomForConnection);
+            }
+            if self.unvalidated.count() >= limits.unvalidated_connections {
+                self.evict_oldest(now)?;
+            }
+        }
+        if services >= self.config.limits.service_connections {
+            self.evict_oldest(now)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the sender's address is proved, or need not be.
+    fn is_trusted(&self, now: Instant, path: &Path) -> bool {
+        let peer = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize));
+        !self.config.validate_peers || peer.is_some_and(|p| p.validation.is_valid(now))
+    }
+
+    fn evict_oldest(&mut self, now: Instant) -> Result<(), Fault> {
+        let connections = &self.connections;
+        let is_unvalidated = |key: u32, created: Instant| {
+            connections
+                .get(key as usize)
+                .is_some_and(|c| c.created == created && c.role == (Role::Service { validated: false }))
+        };
+        let oldest = Unvalidated::oldest(&mut self.unvalidated, is_unvalidated);
+        let Some(key) = oldest else { return Err(Fault::NoRoomForConnection) };
+        let calls = self.connections.get(key as usize).map(|c| c.calls()).unwrap_or_default();
+        for call in calls {
+            self.complete(now, call, Err(CallError::LocalAbort(AbortCode::RX_CALL_DEAD)));
+        }
+        self.drop_connection(key);
+        Ok(())
+    }
+
+    fn insert_service_connection(&mut self, now: Instant, path: &Path, peer: u32, header: &Header) -> u32 {
+        let validated = self.is_trusted(now, path);
+        let init = ConnectionInit {
+            role: Role::Service { validated },
+            peer,
+            local_ip: path.local_ip,
+            epoch: header.epoch,
+            cid: header.connection_id(),
+            service: header.service_id,
+            first_serial: (rand_core::Rng::next_u32(&mut self.rng) & FIRST_SERIAL_MASK).max(1),
+            now,
+            replays_per_second: self.config.limits.replays_per_second,
+        };
+        let mut connection = Connection::new(&init);
+        if header.user_status == UPGRADE_WISH
+            && let Some(newer) = self.services.get(&header.service_id).and_then(|s| s.options.upgrade_to)
+            && self.services.contains_key(&newer)
+        {
+            connection.service = newer;
+        }
+        let key = self.connections.insert(connection) as u32;
+        self.service_index.insert(ServiceKey::new(path.peer, init.epoch, init.cid), key);
+        if let Some(p) = self.peers.get_mut(peer as usize) {
+            p.connections.insert(key);
+            p.unvalidated += usize::from(!validated);
+        }
+        if !validated {
+            self.unvalidated.push(key, now);
+        }
+        key
+    }
+
+    /// The call is let in: make it and take its first packet.
+    fn start_call(&mut self, now: Instant, path: &Path, connection: u32, header: &Header, body: &Body<'_>) {
+        let Some(c) = self.connections.get(connection as usize) else { return };
+        let (peer, service) = (c.peer, c.service);
+        let init = CallInit {
+            generation: self.take_generation(),
+            tag: 0,
+            side: Side::Service { accepted: false },
+            peer,
+            service,
+            state: State::RecvRequest,
+            window: self.config.limits.window,
+            threshold: self.peers.get(peer as usize).and_then(|p| p.threshold),
+            silence: self.config.timing.silence,
+            lifetime: self.config.timing.lifetime,
+        };
+        let mut call = Call::new(&init);
+        let (channel, number) = (header.channel(), header.call_number);
+        call.place = Some(Place { connection, channel, number });
+        call.deadlines.start(now);
+        call.deadlines.keepalive = Some(now + self.config.timing.keepalive);
+        let id = self.insert_call(call);
+        if let Some(c) = self.connections.get_mut(connection as usize) {
+            c.idle_since = None;
+            if let Some(channel) = c.channel_mut(channel) {
+                channel.call = Some(id.index);
+                channel.counter = number;
+            }
+        }
+        self.set_connection_timer(connection);
+        self.announce(service, id);
+        self.on_call(now, path, id.index, header, body);
+    }
+
+    fn announce(&mut self, service: u16, id: CallId) {
+        if let Some(service) = self.services.get_mut(&service) {
+            service.wait(id);
+        }
+        self.events.push_back(Queued::Incoming(id));
+    }
+}
+
+/// A datagram of the least size that makes a call must pay for the BUSY or ABORT that refuses it.
+const _: () = assert!(32 + DATAGRAM_COST <= 3 * (28 + DATAGRAM_COST));

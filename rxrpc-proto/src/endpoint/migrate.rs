@@ -1,0 +1,120 @@
+//! A client that comes from another address: its translator may have forgotten it. It is believed once it
+//! answers there.
+
+use core::time::Duration;
+
+use super::{Endpoint, Path};
+use crate::connection::{Candidate, Role};
+use crate::fault::Fault;
+use crate::time::Instant;
+use crate::wire::{AckReason, Body, Header};
+
+/// A new address is asked again after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// So many questions go there at most.
+const QUESTIONS: u32 = 3;
+
+impl Endpoint {
+    /// A packet of a known connection came along `path`.
+    pub(super) fn note_address(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        key: u32,
+        header: &Header,
+        body: &Body<'_>,
+    ) {
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        if connection.is_client() {
+            return;
+        }
+        let Some(peer) = self.peers.get(connection.peer as usize) else { return };
+        if peer.addr == path.peer {
+            connection.local_ip = path.local_ip.or(connection.local_ip);
+            return;
+        }
+        self.fault(Fault::AddressUnproven);
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        match connection.candidate {
+            Some(candidate) if candidate.addr == path.peer => {
+                let answered = matches!(body, Body::Ack(ack)
+                    if ack.fields.reason == AckReason::PingResponse
+                        && Some(ack.fields.serial) == candidate.ping);
+                if answered && header.call_number != 0 {
+                    self.move_connection(now, key, &candidate);
+                }
+            }
+            Some(candidate) if candidate.asked < QUESTIONS && now < candidate.ask_at => {}
+            _ => {
+                connection.candidate = Some(Candidate {
+                    addr: path.peer,
+                    local_ip: path.local_ip,
+                    ping: None,
+                    ask_at: now,
+                    asked: 0,
+                });
+                self.schedule_connection(now, key);
+                self.set_connection_timer(key);
+            }
+        }
+    }
+
+    /// The PING to the new address goes out.
+    pub(super) fn on_candidate_asked(&mut self, now: Instant, key: u32, serial: u32) {
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        if let Some(candidate) = &mut connection.candidate {
+            candidate.ping = Some(serial);
+            candidate.asked += 1;
+            candidate.ask_at = now + ASK_AGAIN;
+        }
+        self.set_connection_timer(key);
+    }
+
+    /// It is time to ask again, or to give the address up.
+    pub(super) fn on_candidate_timer(&mut self, now: Instant, key: u32) {
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        connection.candidate = connection.candidate.filter(|c| c.asked < QUESTIONS || now < c.ask_at);
+    }
+
+    /// The client answered from its new address: go on there.
+    fn move_connection(&mut self, now: Instant, key: u32, candidate: &Candidate) {
+        let new = self.peer_for(candidate.addr);
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        let old = core::mem::replace(&mut connection.peer, new);
+        connection.candidate = None;
+        connection.local_ip = candidate.local_ip;
+        connection.in_ring = false;
+        let unvalidated = usize::from(connection.role == (Role::Service { validated: false }));
+        let calls = connection.calls();
+        if let Some(peer) = self.peers.get_mut(new as usize) {
+            peer.connections.insert(key);
+            peer.unvalidated += unvalidated;
+        }
+        if let Some(peer) = self.peers.get_mut(old as usize) {
+            peer.connections.remove(&key);
+            peer.unvalidated = peer.unvalidated.saturating_sub(unvalidated);
+        }
+        for key in calls {
+            self.move_call(key, old, new);
+        }
+        self.prove_peer(now, new);
+        self.schedule_connection(now, key);
+        self.peer_unused(old);
+    }
+
+    fn move_call(&mut self, key: u32, old: u32, new: u32) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        call.peer = new;
+        call.rings = 0;
+        let charged = call.charged;
+        if let Some(peer) = self.peers.get_mut(old as usize) {
+            peer.calls = peer.calls.saturating_sub(1);
+            peer.unread = peer.unread.saturating_sub(charged);
+        }
+        if let Some(peer) = self.peers.get_mut(new as usize) {
+            peer.calls += 1;
+            peer.unread += charged;
+        }
+        self.touch(key);
+    }
+}

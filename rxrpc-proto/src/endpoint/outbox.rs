@@ -1,0 +1,97 @@
+//! Packets that belong to no connection: answers to strangers, VERSION packets. Few, small and limited.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use super::{Endpoint, Path, Transmit, TransmitBuf};
+use crate::connection::TokenBucket;
+use crate::time::Instant;
+use crate::wire::{AbortCode, Header, PacketType, emit_abort, emit_keepalive, emit_version_reply};
+
+/// A packet on its own.
+#[derive(Debug)]
+struct Loose {
+    peer: SocketAddr,
+    local_ip: Option<IpAddr>,
+    bytes: Vec<u8>,
+}
+
+/// The packets that wait.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    packets: VecDeque<Loose>,
+    rate: TokenBucket,
+}
+
+impl Outbox {
+    pub(super) fn new(answers_per_second: u32) -> Self {
+        Outbox { packets: VecDeque::new(), rate: TokenBucket::new(answers_per_second) }
+    }
+
+    /// Queue a packet that is limited elsewhere.
+    pub(super) fn push(&mut self, peer: SocketAddr, local_ip: Option<IpAddr>, bytes: Vec<u8>) {
+        self.packets.push_back(Loose { peer, local_ip, bytes });
+    }
+}
+
+impl Endpoint {
+    /// Answer a packet of an unknown connection or call, unless that happens too often.
+    fn answer_stranger(&mut self, now: Instant, path: &Path, bytes: Vec<u8>) {
+        if self.outbox.rate.take(now) {
+            self.outbox.push(path.peer, path.local_ip, bytes);
+        } else {
+            self.stats.answers_suppressed += 1;
+        }
+    }
+
+    /// Refuse a packet with an ABORT built from its header. `connection`: the whole connection.
+    pub(super) fn refuse_packet(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        header: &Header,
+        code: AbortCode,
+        connection: bool,
+    ) {
+        let mut answer = header.answer(PacketType::Abort);
+        if connection {
+            answer.call_number = 0;
+        }
+        let mut bytes = Vec::new();
+        emit_abort(&mut bytes, &answer, code);
+        self.answer_stranger(now, path, bytes);
+    }
+
+    /// Refuse a call with BUSY.
+    pub(super) fn reject_busy(&mut self, now: Instant, path: &Path, header: &Header) {
+        self.answer_stranger(now, path, header.answer(PacketType::Busy).to_bytes().to_vec());
+    }
+
+    pub(super) fn answer_version(&mut self, now: Instant, path: &Path, header: &Header) {
+        let mut bytes = Vec::new();
+        emit_version_reply(header, &self.config.version_text, &mut bytes);
+        self.answer_stranger(now, path, bytes);
+    }
+
+    /// Hold open what translates addresses on the way to a peer.
+    pub(super) fn send_nat_keepalive(&mut self, peer: SocketAddr) {
+        let mut bytes = Vec::new();
+        emit_keepalive(self.epoch, &mut bytes);
+        self.outbox.push(peer, None, bytes);
+    }
+
+    /// The next packet that belongs to no connection.
+    pub(super) fn transmit_loose(&mut self, buf: &mut TransmitBuf) -> Option<Transmit> {
+        let loose = self.outbox.packets.pop_front()?;
+        buf.bytes.extend_from_slice(&loose.bytes);
+        Some(Transmit {
+            peer: loose.peer,
+            local_ip: loose.local_ip,
+            ecn: 0,
+            may_fragment: true,
+            segment: loose.bytes.len(),
+            len: loose.bytes.len(),
+        })
+    }
+}

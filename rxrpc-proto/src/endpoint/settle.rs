@@ -1,0 +1,237 @@
+//! After something happened to a call: do what was wished, see what it has to send, set its timer.
+
+use core::time::Duration;
+
+use super::Endpoint;
+use super::timers::TimerKey;
+use crate::call::{Call, State};
+use crate::event::News;
+use crate::peer::{Class, Token};
+use crate::time::Instant;
+
+/// Least wait before a closed window is asked about.
+const WINDOW_PROBE: Duration = Duration::from_millis(250);
+/// A writer is woken when this share of its buffer is free again, or this many bytes.
+const WAKE_SHARE: usize = 4;
+const WAKE_BYTES: usize = 256 * 1024;
+
+impl Endpoint {
+    /// Note the time. It never goes back.
+    pub(super) fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Look after every call and bundle that something happened to.
+    pub(super) fn settle(&mut self, now: Instant) {
+        loop {
+            while let Some(key) = self.dirty_calls.pop_front() {
+                if let Some(call) = self.calls.get_mut(key as usize) {
+                    call.dirty = false;
+                    self.settle_call(now, key);
+                }
+            }
+            let Some(key) = self.dirty_bundles.pop_front() else { return };
+            if let Some(bundle) = self.bundles.get_mut(key as usize) {
+                bundle.dirty = false;
+                self.settle_bundle(now, key);
+            }
+        }
+    }
+
+    fn settle_call(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if !call.state.is_live() {
+            self.recharge(key);
+            self.drop_if_released(key);
+            return;
+        }
+        if let Some(error) = call.abort_wish {
+            self.complete(now, key, Err(error));
+            return;
+        }
+        call.deadlines.start(now);
+        if call.state == State::AckRequest && call.send.has_unsent() {
+            call.state = State::SendReply;
+        }
+        self.recharge(key);
+        self.update_window(key);
+        self.probe_window(now, key);
+        self.schedule_call(key);
+        if let Some(call) = self.calls.get(key as usize) {
+            self.set_timer(TimerKey::Call(key), call.next_deadline());
+        }
+    }
+
+    /// Count what the call holds unread, in its peer's and the endpoint's budget, and whether it streams.
+    pub(super) fn recharge(&mut self, key: u32) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let held = call.recv.held_total();
+        let before = core::mem::replace(&mut call.charged, held);
+        let streams = call.state.is_live() && call.recv.is_streaming();
+        let streamed = core::mem::replace(&mut call.streaming, streams);
+        self.unread = (self.unread + held).saturating_sub(before);
+        self.streaming = (self.streaming + usize::from(streams)).saturating_sub(usize::from(streamed));
+        if let Some(peer) = self.peers.get_mut(call.peer as usize) {
+            peer.unread = (peer.unread + held).saturating_sub(before);
+        }
+    }
+
+    /// Bytes that may still be received for the call.
+    pub(super) fn receive_room(&self, call: &Call) -> usize {
+        let limits = &self.config.limits;
+        let peer = self.peers.get(call.peer as usize).map_or(0, |p| p.unread);
+        // What this call itself has charged is old news by what it holds now.
+        let own = call.recv.held_total();
+        let grown = own.saturating_sub(call.charged);
+        let room_call = limits.receive_per_call.saturating_sub(own);
+        let room_peer = limits.receive_per_peer.saturating_sub(peer + grown);
+        let room_all = limits.receive_total.saturating_sub(self.unread + grown);
+        room_call.min(room_peer).min(room_all)
+    }
+
+    /// The window to offer the call's peer now: what there is room for, and no more than the call's share
+    /// of half the socket's buffer.
+    pub(super) fn receive_window(&self, call: &Call) -> u32 {
+        /// What a packet costs in a socket's buffer beside its bytes.
+        const OVERHEAD: usize = 512;
+        /// Every call may have this much on the way.
+        const LEAST: usize = 4;
+        let share = self.config.socket_receive_buffer / 2 / self.streaming.max(1);
+        let by_socket = (share / (crate::wire::JUMBO_DATA_LEN + OVERHEAD)).max(LEAST);
+        let cap = self.config.limits.window.min(u32::try_from(by_socket).unwrap_or(u32::MAX));
+        call.recv.window(self.receive_room(call), cap)
+    }
+
+    /// The reader made room: take in what waited for it, and tell the peer if it nears the old edge.
+    fn update_window(&mut self, key: u32) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        if call.recv.is_complete() || call.recv.highest() == 0 {
+            return;
+        }
+        let window = self.receive_window(call);
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if window > 0 && call.recv.holds_base() {
+            if call.recv.release_held() {
+                call.ack.open_window();
+            }
+            self.after_release(key);
+            return;
+        }
+        let offered = call.recv.offered();
+        if offered <= window / 2 && window > offered {
+            call.ack.open_window();
+        }
+    }
+
+    /// Packets held while the window was closed are in order now.
+    fn after_release(&mut self, key: u32) {
+        let now = self.now;
+        self.notify(key, News::READABLE);
+        self.end_of_input(now, key);
+        self.recharge(key);
+    }
+
+    /// Data waits and the peer's window is closed: ask before long, since the news of its opening may be lost.
+    fn probe_window(&mut self, now: Instant, key: u32) {
+        let bounds = self.bounds;
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if !(call.may_send_data() && call.send.is_window_blocked()) {
+            call.deadlines.window_probes = 0;
+            return;
+        }
+        if call.deadlines.window_probes == 0 {
+            call.deadlines.window_probes = 1;
+            let rto = self.peers.get(call.peer as usize).map_or(bounds.initial, |p| p.rtt.rto(&bounds, 0));
+            let at = now + rto.max(WINDOW_PROBE);
+            call.deadlines.keepalive = Some(call.deadlines.keepalive.map_or(at, |k| k.min(at)));
+        }
+    }
+
+    /// Hang the call in the rings of what it has to send.
+    fn schedule_call(&mut self, key: u32) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if call.place.is_none() {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
+        let fresh = call.may_send_data() && call.send.fresh(peer.max_payload()).is_some();
+        let wants = [
+            (Class::Ack, call.ack.is_due()),
+            (Class::Retransmit, call.send.next_lost().is_some()),
+            (Class::Fresh, fresh),
+        ];
+        let mut any = false;
+        for (class, wanted) in wants {
+            if wanted {
+                any = true;
+                if call.rings & class.bit() == 0 {
+                    call.rings |= class.bit();
+                    peer.ready.push_back(class, Token::Call(key));
+                }
+            }
+        }
+        let peer = call.peer;
+        if any {
+            self.ready_peer(peer);
+        }
+    }
+
+    /// Hang the connection in its peer's control ring if it has something to say itself.
+    pub(super) fn schedule_connection(&mut self, now: Instant, key: u32) {
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        if !connection.has_control(now) || connection.in_ring {
+            return;
+        }
+        connection.in_ring = true;
+        let peer = connection.peer;
+        if let Some(p) = self.peers.get_mut(peer as usize) {
+            p.ready.push_back(Class::Control, Token::Connection(key));
+        }
+        self.ready_peer(peer);
+    }
+
+    /// Hang the peer in the ring of those with something to send.
+    pub(super) fn ready_peer(&mut self, key: u32) {
+        if let Some(peer) = self.peers.get_mut(key as usize)
+            && !peer.in_ring
+            && !peer.ready.is_empty()
+        {
+            peer.in_ring = true;
+            self.ring.push_back(key);
+        }
+    }
+
+    /// Room a call has to write into.
+    pub(super) fn write_room(&self, call: &Call) -> usize {
+        let own = self.config.limits.send_per_call.saturating_sub(call.send.buffer.len());
+        own.min(self.config.limits.send_total.saturating_sub(self.unacknowledged))
+    }
+
+    /// The peer acknowledged data of this call: its writer may go on once there is a worthwhile amount of room.
+    pub(super) fn after_freed(&mut self, key: u32, freed: usize) {
+        self.unacknowledged = self.unacknowledged.saturating_sub(freed);
+        let Some(call) = self.calls.get(key as usize) else { return };
+        let limit = self.config.limits.send_per_call;
+        let enough = (limit / WAKE_SHARE).clamp(1, WAKE_BYTES);
+        if call.write_blocked && self.write_room(call) >= enough {
+            if let Some(call) = self.calls.get_mut(key as usize) {
+                call.write_blocked = false;
+            }
+            self.notify(key, News::WRITABLE);
+        }
+        self.wake_writers();
+    }
+
+    /// Room in the endpoint's send budget goes to those that wait for it, in order.
+    pub(super) fn wake_writers(&mut self) {
+        while self.unacknowledged < self.config.limits.send_total {
+            let Some(id) = self.write_waiters.pop_front() else { return };
+            let Some(key) = self.call_key(id) else { continue };
+            let Some(call) = self.calls.get_mut(key as usize) else { continue };
+            if core::mem::take(&mut call.write_blocked) {
+                self.notify(key, News::WRITABLE);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Deadlines that have come.
+
+use core::time::Duration;
+
+use super::Endpoint;
+use super::timers::TimerKey;
+use crate::call::{Call, LossTimer};
+use crate::error::{CallError, TimeoutKind};
+use crate::time::Instant;
+
+/// Waits between questions about a closed window double up to this share of the keepalive time.
+const WINDOW_PROBE: Duration = Duration::from_millis(250);
+
+impl Endpoint {
+    /// Do what is due. Early, late and needless calls are harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        // Each owner gets one turn, whatever deadline it sets next: this ends.
+        let mut due = core::mem::take(&mut self.due);
+        while let Some(key) = self.timers.due(now) {
+            self.timers.set(key, None);
+            due.push(key);
+        }
+        for key in due.drain(..) {
+            match key {
+                TimerKey::Call(key) => self.on_call_timer(now, key),
+                TimerKey::Connection(key) => self.on_connection_timer(now, key),
+                TimerKey::Peer(key) => self.on_peer_timer(now, key),
+                TimerKey::Version(key) => self.on_version_timer(now, key),
+            }
+        }
+        self.due = due;
+        self.settle(now);
+    }
+
+    fn on_call_timer(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let gap = call.deadlines.request_gap.filter(|_| call.state == crate::call::State::RecvRequest);
+        let end = if due(call.deadlines.lifetime) {
+            Some(CallError::Timeout(TimeoutKind::Lifetime))
+        } else if due(call.deadlines.silence) {
+            Some(self.silence_error(call))
+        } else if due(gap) {
+            Some(CallError::Timeout(TimeoutKind::RequestGap))
+        } else {
+            None
+        };
+        if let Some(error) = end {
+            return self.complete(now, key, Err(error));
+        }
+        self.on_loss_timer(now, key);
+        let interval = self.config.timing.keepalive;
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        call.ack.on_time(now);
+        if call.deadlines.keepalive.is_some_and(|at| at <= now) {
+            call.ack.ask();
+            call.deadlines.keepalive = Some(now + next_question(call, interval));
+        }
+        self.touch(key);
+    }
+
+    /// Nothing was heard for the call. If the connection was heard since, the peer lives but has lost the call.
+    fn silence_error(&self, call: &Call) -> CallError {
+        let connection = call.place.and_then(|p| self.connections.get(p.connection as usize));
+        let heard = connection.and_then(|c| c.heard_serial);
+        match (heard, call.heard_serial) {
+            (Some(connection), Some(call)) if connection.wrapping_sub(call) as i32 > 0 => {
+                CallError::PeerRestarted
+            }
+            _ => CallError::Timeout(TimeoutKind::Silence),
+        }
+    }
+
+    fn on_loss_timer(&mut self, now: Instant, key: u32) {
+        let bounds = self.bounds;
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get(call.peer as usize) else { return };
+        match call.send.timer {
+            Some(LossTimer::Reorder(at)) if at <= now => {
+                call.send.timer = None;
+                call.send.detect_losses(now, &peer.path_times());
+                call.send.settle_timer(now, false, &peer.rtt, &bounds);
+            }
+            Some(LossTimer::Timeout(at)) if at <= now => {
+                call.stats.timeouts += 1;
+                call.send.on_timeout(now, &peer.path_times());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// When the next PING goes out: soon and then later while a closed window holds data back.
+fn next_question(call: &mut Call, interval: Duration) -> Duration {
+    if call.deadlines.window_probes == 0 {
+        return interval;
+    }
+    let wait = WINDOW_PROBE * (1 << call.deadlines.window_probes.min(8));
+    call.deadlines.window_probes += 1;
+    wait.min(interval)
+}

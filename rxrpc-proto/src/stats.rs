@@ -1,0 +1,105 @@
+//! Counters.
+
+use core::time::Duration;
+
+use crate::fault::Fault;
+
+/// What one call has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallStats {
+    /// Payload bytes sent for the first time.
+    pub bytes_sent: u64,
+    /// Payload bytes received in order.
+    pub bytes_received: u64,
+    /// DATA packets sent, retransmissions included.
+    pub packets_sent: u64,
+    /// DATA packets received and kept.
+    pub packets_received: u64,
+    /// DATA packets sent again.
+    pub retransmissions: u64,
+    /// Retransmission time-outs.
+    pub timeouts: u64,
+    /// DATA packets received that were held already.
+    pub duplicates: u64,
+    /// DATA packets refused because the window was closed.
+    pub beyond_window: u64,
+    /// ACK packets sent.
+    pub acks_sent: u64,
+    /// ACK packets received and used.
+    pub acks_received: u64,
+    /// Smoothed round trip to the peer, if one was measured.
+    pub srtt: Option<Duration>,
+    /// Congestion window in packets.
+    pub congestion_window: u32,
+    /// Window the peer offered last, in packets.
+    pub peer_window: u32,
+    /// Packets in flight.
+    pub in_flight: u32,
+}
+
+/// What an endpoint has done so far, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Their UDP payload bytes.
+    pub bytes_received: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Their UDP payload bytes.
+    pub bytes_sent: u64,
+    /// Batches the datagrams were sent in.
+    pub batches_sent: u64,
+    /// Answers to strangers and replays left out because of their rate.
+    pub answers_suppressed: u64,
+    /// Calls that exist: live, or over and not released.
+    pub calls: usize,
+    /// Connections that exist.
+    pub connections: usize,
+    /// Of them, client connections.
+    pub client_connections: usize,
+    /// Of the service connections, those whose peer has not proved its address.
+    pub unvalidated_connections: usize,
+    /// Peers that are remembered.
+    pub peers: usize,
+    /// Bytes received and not read.
+    pub unread: usize,
+    /// Bytes written and not acknowledged.
+    pub unacknowledged: usize,
+    pub(crate) faults: [u64; Fault::COUNT],
+}
+
+impl Default for EndpointStats {
+    fn default() -> Self {
+        EndpointStats {
+            datagrams_received: 0,
+            bytes_received: 0,
+            datagrams_sent: 0,
+            bytes_sent: 0,
+            batches_sent: 0,
+            answers_suppressed: 0,
+            calls: 0,
+            connections: 0,
+            client_connections: 0,
+            unvalidated_connections: 0,
+            peers: 0,
+            unread: 0,
+            unacknowledged: 0,
+            faults: [0; Fault::COUNT],
+        }
+    }
+}
+
+impl EndpointStats {
+    /// How often peers did this.
+    #[must_use]
+    pub fn fault(&self, fault: Fault) -> u64 {
+        self.faults.get(fault.index()).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn count_fault(&mut self, fault: Fault) {
+        if let Some(count) = self.faults.get_mut(fault.index()) {
+            *count += 1;
+        }
+    }
+}
