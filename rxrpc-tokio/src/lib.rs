@@ -33,10 +33,12 @@
 //! # A server
 //!
 //! ```no_run
-//! use rxrpc_tokio::{AbortCode, Call, ReadError, ServiceOptions, bind};
+//! use std::error::Error;
+//!
+//! use rxrpc_tokio::{Call, ServiceOptions, bind};
 //!
 //! #[tokio::main]
-//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! async fn main() -> Result<(), Box<dyn Error>> {
 //!     let endpoint = bind("0.0.0.0:7000".parse()?)?;
 //!     let mut service = endpoint.listen(52, ServiceOptions::default())?;
 //!     while let Some(incoming) = service.accept().await {
@@ -47,12 +49,11 @@
 //!     Ok(())
 //! }
 //!
-//! async fn echo(mut call: Call) {
-//!     match call.read_to_end(1 << 20).await {
-//!         Ok(request) if call.write_bytes(request).await.is_ok() => drop(call.finish()),
-//!         Err(ReadError::Excess) => drop(call.abort(AbortCode::USER_ABORT)),
-//!         _ => {} // The call is over already.
-//!     }
+//! // On an error the call is dropped unfinished, which aborts it.
+//! async fn echo(mut call: Call) -> Result<(), Box<dyn Error + Send + Sync>> {
+//!     let request = call.read_to_end(1 << 20).await?;
+//!     call.write_bytes(request).await?;
+//!     Ok(call.finish()?)
 //! }
 //! ```
 

@@ -4,6 +4,7 @@
 //! destination of the datagram it is about. And it is kept to be returned by the next send or receive,
 //! whatever that is for, which then does not happen.
 
+use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,10 +20,13 @@ use crate::NetworkReport;
 /// gives with every message (packet information, traffic class).
 const CONTROL: usize = 512;
 
+/// Control messages begin at multiples of eight bytes.
+#[repr(align(8))]
+struct Aligned([u8; CONTROL]);
+
 /// Reads the error queue of a socket.
-#[derive(Debug)]
 pub(super) struct ErrorQueue {
-    control: Vec<u8>,
+    control: Aligned,
 }
 
 impl ErrorQueue {
@@ -35,7 +39,7 @@ impl ErrorQueue {
         } else {
             setsockopt(socket, sockopt::Ipv4RecvErr, &true)?;
         }
-        Ok(ErrorQueue { control: Vec::with_capacity(CONTROL) })
+        Ok(ErrorQueue { control: Aligned([0; CONTROL]) })
     }
 
     /// Takes the oldest error. `None`: there is none.
@@ -48,7 +52,7 @@ impl ErrorQueue {
             let message = match recvmsg::<SockaddrStorage>(
                 socket.as_raw_fd(),
                 &mut slices,
-                Some(&mut self.control),
+                Some(&mut self.control.0),
                 flags,
             ) {
                 Ok(message) => message,
@@ -62,6 +66,12 @@ impl ErrorQueue {
             }
             // Something that says nothing of a peer, a source quench for instance. On to the next.
         }
+    }
+}
+
+impl fmt::Debug for ErrorQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorQueue").finish_non_exhaustive()
     }
 }
 
