@@ -101,9 +101,9 @@ mod tests {
 
     #[test]
     fn the_error_of_the_call_is_inside_the_one_of_the_stream() {
-        let error = read_error(ReadError::Ended(CallError::RemoteAbort(AbortCode::OPCODE)));
+        let error = read_error(ReadError::Ended(CallError::RemoteAbort(AbortCode::RXGEN_OPCODE)));
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<ReadError>());
-        assert_eq!(inside, Some(&ReadError::Ended(CallError::RemoteAbort(AbortCode::OPCODE))));
+        assert_eq!(inside, Some(&ReadError::Ended(CallError::RemoteAbort(AbortCode::RXGEN_OPCODE))));
     }
 }

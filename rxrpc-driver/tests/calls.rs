@@ -5,7 +5,7 @@ mod support;
 use bytes::Bytes;
 use rxrpc_driver::proto::{AcceptError, Instant};
 use rxrpc_driver::{
-    AbortCode, BeginCallError, CallError, CallOptions, Endpoint, ReadError, ServiceOptions, Target,
+    AbortCode, BeginCallError, CallError, CallOptions, Endpoint, Incoming, ReadError, ServiceOptions, Target,
     UnaryError, WriteError,
 };
 use support::{SERVICE, Sim, echo, pattern};
@@ -49,7 +49,7 @@ fn a_reply_above_the_limit_is_excess_and_aborts_the_call() {
     });
     assert_eq!(reply.0, Err(UnaryError::Call(CallError::Excess)));
     sim.settle();
-    assert_eq!(outcome.take(), Some(Err(CallError::RemoteAbort(AbortCode::USER_ABORT))));
+    assert_eq!(outcome.take(), Some(Err(CallError::RemoteAbort(AbortCode::RX_USER_ABORT))));
 }
 
 #[test]
@@ -95,16 +95,18 @@ fn dropping_an_unfinished_call_aborts_it_at_the_peer() {
         (read, call.outcome().await)
     });
     let target = Target::new(knobs.addr, SERVICE);
-    let client = sim.run(async move {
+    let call = sim.run(async move {
         let mut call = client.call(target, CallOptions::default()).unwrap();
         call.write_all(b"half a request").await.unwrap();
         call.flush();
-        client
+        call
     });
     sim.settle();
-    let aborted = CallError::RemoteAbort(AbortCode::USER_ABORT);
+    assert_eq!(outcome.take(), None);
+    drop(call);
+    sim.settle();
+    let aborted = CallError::RemoteAbort(AbortCode::RX_USER_ABORT);
     assert_eq!(outcome.take(), Some((Err(ReadError::Ended(aborted)), Err(aborted))));
-    drop(client);
 }
 
 #[test]
@@ -124,28 +126,35 @@ fn an_abort_reaches_the_peer_with_its_code_though_the_call_is_dropped_at_once() 
     assert_eq!(reply, Err(UnaryError::Call(CallError::RemoteAbort(AbortCode(4_711)))));
 }
 
-#[test]
-fn an_incoming_call_can_be_refused_as_busy_or_with_a_code() {
+/// What a client's unary call ends with when the server treats it so.
+fn refused(how: impl FnOnce(Incoming) + 'static) -> CallError {
     let mut sim = Sim::new();
     let (server, knobs) = sim.endpoint(1);
     let (client, _) = sim.endpoint(2);
     let mut listener = server.listen(SERVICE, ServiceOptions::default()).unwrap();
     sim.spawn(async move {
-        listener.accept().await.unwrap().reject_busy().unwrap();
-        listener.accept().await.unwrap().reject(AbortCode::OPCODE).unwrap();
-        drop(listener.accept().await.unwrap());
+        how(listener.accept().await.unwrap());
         std::future::pending::<()>().await;
     });
     let target = Target::new(knobs.addr, SERVICE);
-    let replies = sim.run(async move {
-        let mut replies = Vec::new();
-        for _ in 0..3 {
-            replies.push(client.call_unary(target, "request", 100).await);
-        }
-        replies
-    });
-    let errors: Vec<_> = replies.into_iter().map(|reply| reply.unwrap_err().call_error().unwrap()).collect();
-    assert_eq!(errors, [CallError::Busy, CallError::RemoteAbort(AbortCode::OPCODE), CallError::Busy]);
+    let reply = sim.run(async move { client.call_unary(target, "request", 100).await });
+    reply.unwrap_err().call_error().unwrap()
+}
+
+#[test]
+fn an_incoming_call_can_be_refused_with_a_code() {
+    let error = refused(|incoming| incoming.reject(AbortCode::RXGEN_OPCODE).unwrap());
+    assert_eq!(error, CallError::RemoteAbort(AbortCode::RXGEN_OPCODE));
+}
+
+#[test]
+fn an_incoming_call_can_be_refused_as_busy() {
+    assert_eq!(refused(|incoming| incoming.reject_busy().unwrap()), CallError::Busy);
+}
+
+#[test]
+fn an_incoming_call_that_is_dropped_undecided_is_refused_as_busy() {
+    assert_eq!(refused(drop), CallError::Busy);
 }
 
 #[test]
@@ -235,24 +244,30 @@ fn read_exact_says_short_and_excess() {
 }
 
 #[test]
-fn a_server_that_discards_the_request_may_reply_before_its_end() {
+fn a_server_that_discards_the_request_may_write_its_reply_before_the_end() {
     let mut sim = Sim::new();
     let (server, knobs) = sim.endpoint(1);
     let (client, _) = sim.endpoint(2);
     let mut listener = server.listen(SERVICE, ServiceOptions::default()).unwrap();
-    sim.spawn(async move {
+    let written = sim.spawn(async move {
         let mut call = listener.accept().await.unwrap().accept().unwrap();
-        assert_eq!(call.write_all(b"early").await, Err(WriteError::RequestUnfinished));
+        let early = call.write_all(b"early").await;
         call.discard_input();
-        call.write_all(b"early").await.unwrap();
-        call.finish().unwrap();
-        call.outcome().await.unwrap();
+        let results = (early, call.write_all(b"early").await, call.finish());
+        (results, call)
     });
     let target = Target::new(knobs.addr, SERVICE);
-    let reply = sim.run(async move {
+    let mut call = sim.run(async move {
         let mut call = client.call(target, CallOptions::default()).unwrap();
         call.write_all(&pattern(10_000)).await.unwrap();
         call.flush();
+        call
+    });
+    sim.settle();
+    let (results, _served) = written.take().unwrap();
+    assert_eq!(results, (Err(WriteError::RequestUnfinished), Ok(()), Ok(())));
+    let reply = sim.run(async move {
+        call.finish().unwrap();
         call.read_to_end(100).await
     });
     assert_eq!(reply, Ok(Bytes::from_static(b"early")));

@@ -77,7 +77,7 @@ fn a_cancelled_unary_call_is_aborted() {
     sim.settle();
     drop(unary);
     sim.settle();
-    assert_eq!(outcome.take(), Some(Err(CallError::RemoteAbort(AbortCode::USER_ABORT))));
+    assert_eq!(outcome.take(), Some(Err(CallError::RemoteAbort(AbortCode::RX_USER_ABORT))));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_cancelled_accept_loses_no_call() {
     assert_eq!(request, Ok(Bytes::from_static(b"request")));
     sim.settle();
     let error = reply.take().unwrap().unwrap_err().call_error();
-    assert_eq!(error, Some(CallError::RemoteAbort(AbortCode::USER_ABORT)));
+    assert_eq!(error, Some(CallError::RemoteAbort(AbortCode::RX_USER_ABORT)));
 }
 
 #[test]
@@ -124,6 +124,7 @@ fn a_failed_call_says_the_same_however_often_it_is_asked() {
     let target = Target::new("10.0.0.9:7000".parse().unwrap(), 1);
     let mut call = client.call(target, CallOptions::default()).unwrap();
     call.abort(AbortCode(5));
+    sim.settle();
     let error = CallError::LocalAbort(AbortCode(5));
     for _ in 0..2 {
         assert_eq!(Sim::poll_once(&mut pin!(call.outcome())), std::task::Poll::Ready(Err(error)));

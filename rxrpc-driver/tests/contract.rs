@@ -46,7 +46,7 @@ fn batches_that_the_system_refuses_go_out_one_by_one_and_nothing_is_lost() {
         assert!(knobs.sends().iter().all(|&count| count == 1));
         // The first refusal is the last: batches are not tried again.
         knobs.refuse_batches(1);
-        echoes(&mut sim, client, target, 200_000);
+        echoes(&mut sim, client.clone(), target, 200_000);
         assert!(knobs.sends().iter().all(|&count| count == 1));
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use unary::unary;
 ///
 /// # Dropping
 ///
-/// Dropping a call that is not over aborts it with [`AbortCode::USER_ABORT`]. The one exception is a
+/// Dropping a call that is not over aborts it with [`AbortCode::RX_USER_ABORT`]. The one exception is a
 /// server's call whose reply is finished: the reply goes on being delivered, and only the outcome is
 /// lost. [`abort`](Call::abort) first to say why.
 ///

@@ -12,6 +12,7 @@ use rxrpc_driver::{Io, NetworkReport, RecvBatch};
 
 #[derive(Default)]
 struct Socket {
+    gone: bool,
     inbox: VecDeque<(Path, Vec<u8>, usize)>,
     reports: VecDeque<NetworkReport>,
     readable: Option<Waker>,
@@ -212,7 +213,9 @@ impl Io for FakeIo {
             Ok(lost)
         })?;
         let mut world = self.net.lock();
-        let Some(peer) = world.sockets.get_mut(&transmit.peer).filter(|_| !lost) else { return Ok(()) };
+        let Some(peer) = world.sockets.get_mut(&transmit.peer).filter(|peer| !lost && !peer.gone) else {
+            return Ok(());
+        };
         let path = Path { peer: self.addr, local_ip: Some(transmit.peer.ip()), ecn: transmit.ecn };
         peer.inbox.push_back((path, bytes.to_vec(), transmit.segment));
         let waker = peer.readable.take();
@@ -265,7 +268,10 @@ impl Io for FakeIo {
 impl Drop for FakeIo {
     fn drop(&mut self) {
         // Nobody receives here any more.
-        self.net.lock().sockets.remove(&self.addr);
+        self.with(|socket| {
+            socket.gone = true;
+            socket.inbox.clear();
+        });
     }
 }
 
