@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rxrpc_proto::{Config, Instant};
+use rxrpc_proto::{Config, Instant, Wake};
 
 use crate::io::NetworkReport;
 use crate::outgoing::{Outgoing, Sent};
@@ -31,6 +31,9 @@ const RECV_ERRORS: u32 = 3;
 /// A deadline that has passed while the socket takes nothing is looked at again after this.
 const BLOCKED_PAUSE: Duration = Duration::from_millis(1);
 
+/// How long an endpoint that closes waits to acknowledge the last replies it received.
+const LINGER: Duration = Duration::from_millis(50);
+
 /// The future that runs an endpoint: receives, sends, keeps time, and wakes the tasks that wait.
 ///
 /// Spawn it, or await it beside other things: nothing moves while it is not polled. It never spawns, and
@@ -47,6 +50,8 @@ pub struct Driver<I: Io> {
     outgoing: Outgoing,
     /// Wakers to wake when the lock is open. Kept, so that it need not be allocated again.
     wake: Vec<Waker>,
+    /// Tasks woken since a kick was last answered.
+    woken: usize,
     timer: Option<Instant>,
     recv_errors: u32,
     recv_after: Option<Instant>,
@@ -79,6 +84,7 @@ impl<I: Io> Driver<I> {
             shared,
             batch: RecvBatch::new(),
             wake: Vec::new(),
+            woken: 0,
             timer: None,
             recv_errors: 0,
             recv_after: None,
@@ -184,11 +190,12 @@ impl<I: Io> Driver<I> {
             run_timers(&mut state, now);
         }
         state.take_events(&mut self.wake);
-        if (state.draining || self.shared.abandoned()) && !state.has_calls() {
+        let drained = (state.draining || self.shared.abandoned()) && !state.has_calls();
+        if drained && !state.proto.is_closed() {
             state.draining = true;
             state.proto.close();
         }
-        let end = sending == Turn::Idle && state.proto.is_closed();
+        let end = sending == Turn::Idle && state.proto.is_closed() && !owes_acks(&state, now);
         if end {
             state.ended = true;
             state.take_all_wakers(&mut self.wake);
@@ -226,6 +233,7 @@ impl<I: Io> Driver<I> {
     }
 
     fn wake_all(&mut self) {
+        self.woken += self.wake.len();
         for waker in self.wake.drain(..) {
             waker.wake();
         }
@@ -238,6 +246,12 @@ enum Next {
     End,
     /// The socket, a handle, or this deadline.
     Wait(Option<Instant>),
+}
+
+/// Whether a finished call is still to be acknowledged, and soon: a server that is left without that
+/// would ask a closed port for it until it gives up.
+fn owes_acks(state: &State, now: Instant) -> bool {
+    state.proto.poll_timeout().is_some_and(|(at, why)| why == Wake::FinalAck && at <= now + LINGER)
 }
 
 fn run_timers(state: &mut State, now: Instant) {
@@ -254,6 +268,16 @@ impl<I: Io> Future for Driver<I> {
         if this.ended {
             return Poll::Ready(());
         }
+        // Some runtimes run a task that was woken before those that were ready earlier. The first of many
+        // tasks that this driver has woken would then get it run again, for one packet, and so would every
+        // other. Going to the end of the queue once lets them all have their turn, and sends one batch. The
+        // kick stays unanswered meanwhile, so that theirs cost nothing.
+        if this.woken > 1 && this.shared.is_kicked() {
+            this.woken = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.woken = 0;
         this.shared.answer_kicks(cx.waker());
         for _ in 0..TURNS {
             let receiving = this.receive(cx);

@@ -234,13 +234,22 @@ impl Shared {
     /// The waker is registered before the mark is cleared. A kick in between finds the mark set, or takes
     /// the waker and causes another poll; either way what it announces is seen.
     pub(crate) fn answer_kicks(&self, waker: &Waker) {
+        self.register_driver(waker);
+        self.kicked.swap(false, Ordering::AcqRel);
+    }
+
+    /// Whether a kick waits to be answered.
+    pub(crate) fn is_kicked(&self) -> bool {
+        self.kicked.load(Ordering::Acquire)
+    }
+
+    fn register_driver(&self, waker: &Waker) {
         let registered = self.driver().as_ref().is_some_and(|known| known.will_wake(waker));
         if !registered {
             let fresh = waker.clone();
             let old = self.driver().replace(fresh);
             drop(old);
         }
-        self.kicked.swap(false, Ordering::AcqRel);
     }
 
     /// Whether users hold no handle any more.

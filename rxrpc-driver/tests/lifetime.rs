@@ -192,3 +192,27 @@ fn dropping_a_listener_refuses_waiting_calls_and_lets_accepted_ones_go_on() {
     // The service can be offered again.
     assert!(server.listen(SERVICE, ServiceOptions::default()).is_ok());
 }
+
+#[test]
+fn closing_after_the_last_reply_still_acknowledges_it() {
+    let mut sim = Sim::new();
+    let (server, knobs) = sim.endpoint(1);
+    let (client, _) = sim.endpoint(2);
+    let mut listener = server.listen(SERVICE, ServiceOptions::default()).unwrap();
+    let outcome = sim.spawn(async move {
+        let mut call = listener.accept().await.unwrap().accept().unwrap();
+        call.read_to_end(100).await.unwrap();
+        call.write_all(b"reply").await.unwrap();
+        call.finish().unwrap();
+        call.outcome().await
+    });
+    let target = Target::new(knobs.addr, SERVICE);
+    let reply = sim.run(async move {
+        let reply = client.call_unary(target, "request", 100).await;
+        client.close().await;
+        reply
+    });
+    assert_eq!(reply, Ok(Bytes::from_static(b"reply")));
+    sim.settle();
+    assert_eq!(outcome.take(), Some(Ok(())));
+}

@@ -60,6 +60,7 @@
 mod builder;
 mod io;
 mod stream;
+mod watch;
 
 pub use builder::{Builder, bind, bind_any};
 pub use io::TokioIo;
