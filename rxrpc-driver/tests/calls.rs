@@ -274,6 +274,21 @@ fn a_server_that_discards_the_request_may_write_its_reply_before_the_end() {
 }
 
 #[test]
+fn peeking_leaves_the_data() {
+    let mut sim = Sim::new();
+    let (client, target) = echo_pair(&mut sim);
+    let results = sim.run(async move {
+        let mut call = client.call(target, CallOptions::default()).unwrap();
+        call.write_all(b"four").await.unwrap();
+        call.finish().unwrap();
+        let mut buf = [0; 3];
+        let peeked = (call.peek(&mut buf).await, buf, call.readable());
+        (peeked, call.read_to_end(100).await, call.peek(&mut buf).await)
+    });
+    assert_eq!(results, ((Ok(3), *b"fou", 4), Ok(Bytes::from_static(b"four")), Ok(0)));
+}
+
+#[test]
 fn more_calls_than_channels_wait_their_turn_and_all_succeed() {
     let mut sim = Sim::new();
     let (client, target) = echo_pair(&mut sim);

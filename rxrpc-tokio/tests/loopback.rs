@@ -24,7 +24,10 @@ fn local(addr: &str) -> Endpoint {
 
 /// An endpoint that echoes every call, while the returned handle lives, and where to find it.
 fn echo_server(addr: &str) -> (Endpoint, Target) {
-    let endpoint = local(addr);
+    echo_at(local(addr))
+}
+
+fn echo_at(endpoint: Endpoint) -> (Endpoint, Target) {
     let target = Target::new(endpoint.local_addr().unwrap(), SERVICE);
     let mut listener = endpoint.listen(SERVICE, ServiceOptions::default()).unwrap();
     tokio::spawn(async move {
@@ -72,6 +75,58 @@ async fn sixty_four_calls_run_at_the_same_time() {
         .collect();
     for call in calls {
         assert!(call.await.unwrap());
+    }
+}
+
+/// Send buffers far smaller than the data, so that writers wait all the time, for their own calls and for
+/// the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_with_small_buffers_wait_and_are_woken_until_all_is_through() {
+    let tight = || {
+        let builder = Builder::new().configure(|config| {
+            config.limits.send_per_call = 6_000;
+            config.limits.send_total = 50_000;
+        });
+        builder.bind(V4.parse().unwrap()).unwrap()
+    };
+    let server = tight();
+    let target = Target::new(server.local_addr().unwrap(), SERVICE);
+    let mut listener = server.listen(SERVICE, ServiceOptions::default()).unwrap();
+    tokio::spawn(async move {
+        while let Some(incoming) = listener.accept().await {
+            let mut call = incoming.accept().unwrap();
+            tokio::spawn(async move {
+                let mut sum = 0_u64;
+                let mut buf = [0; 1_000];
+                loop {
+                    match call.read(&mut buf).await.unwrap() {
+                        0 => break,
+                        n => sum += buf[..n].iter().map(|&byte| u64::from(byte)).sum::<u64>(),
+                    }
+                }
+                call.write_all(&sum.to_be_bytes().repeat(10_000)).await.unwrap();
+                call.finish().unwrap();
+            });
+        }
+    });
+    let client = tight();
+    let calls: Vec<_> = (0..16)
+        .map(|i| {
+            let mut call = client.call(target, CallOptions::default()).unwrap();
+            tokio::spawn(async move {
+                let data = pattern(100_000 + i);
+                for piece in data.chunks(777) {
+                    call.write_all(piece).await.unwrap();
+                }
+                call.finish().unwrap();
+                let sum: u64 = data.iter().map(|&byte| u64::from(byte)).sum();
+                let reply = call.read_to_end(80_000).await.unwrap();
+                assert!(reply == sum.to_be_bytes().repeat(10_000));
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
     }
 }
 

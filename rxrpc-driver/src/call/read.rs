@@ -56,6 +56,27 @@ impl Call {
         poll_fn(|cx| self.poll_read_data(cx, buf)).await.map(|(read, _)| read)
     }
 
+    /// Copies into `buf` what the next read will give, and says how many bytes; 0 at the end of the peer's
+    /// data. Waits until there is something, not until `buf` is full.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_chunk`](Call::read_chunk).
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is taken.
+    pub async fn peek(&mut self, buf: &mut [u8]) -> Result<usize, ReadError> {
+        let len = buf.len().min(COPY_LIMIT);
+        let buf = buf.get_mut(..len).unwrap_or_default();
+        poll_fn(|cx| {
+            let result = self.poll_view(cx, Wait::Readable, |call| call.peek(buf));
+            self.after_read(0, &result);
+            result.map_ok(|(copied, _)| copied)
+        })
+        .await
+    }
+
     /// Fills `buf`. `more` says whether data must follow, or must not.
     ///
     /// # Errors
