@@ -180,7 +180,7 @@ impl SendHalf {
 
     /// Keep the one timer true to what is outstanding.
     pub(crate) fn settle_timer(&mut self, now: Instant, progress: bool, rtt: &Rtt, bounds: &RtoBounds) {
-        if self.in_flight == 0 && self.lost.is_empty() {
+        if !self.is_under_way() {
             self.timer = None;
         } else if !matches!(self.timer, Some(LossTimer::Reorder(_))) && (progress || self.timer.is_none()) {
             self.arm_timeout(now, bounds, rtt);

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::fault::Fault;
-use crate::wire::{JUMBO_DATA_LEN, MAX_SACK};
+use crate::wire::{INITIAL_WINDOW, JUMBO_DATA_LEN, MAX_SACK};
 
 /// Largest chunk that payload is copied into.
 const CHUNK: usize = 64 * 1024;
@@ -33,8 +33,10 @@ pub(crate) struct RecvHalf {
     base: u32,
     /// Highest packet accepted so far, 0 for none.
     highest: u32,
-    /// First packet the peer may not send: the right edge of the largest window offered.
+    /// First packet that is refused: the right edge of the largest window offered.
     edge: u32,
+    /// Right edge of the window offered last, which the peer keeps to.
+    told: u32,
     /// Number of the last packet, once accepted.
     last: Option<u32>,
     /// Packets held from `base` on. The first entry is filled only while the window is closed.
@@ -59,6 +61,7 @@ impl RecvHalf {
             base: 1,
             highest: 0,
             edge: 1 + window,
+            told: 1 + window.min(INITIAL_WINDOW),
             last: None,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -131,13 +134,13 @@ impl RecvHalf {
 
     /// Note that the window was offered.
     pub(crate) fn offer(&mut self, window: u32) {
-        let edge = self.base.saturating_add(window);
-        self.edge = self.edge.max(edge);
+        self.told = self.base.saturating_add(window);
+        self.edge = self.edge.max(self.told);
     }
 
-    /// Packets the peer may still send by what was offered.
+    /// Packets the peer will still send by what it was told last.
     pub(crate) fn offered(&self) -> u32 {
-        self.edge.saturating_sub(self.base)
+        self.told.saturating_sub(self.base)
     }
 
     /// Take a packet. `free` is the room for its payload; one that does not fit counts as beyond the window.
@@ -395,7 +398,7 @@ mod tests {
         let mut half = RecvHalf::new(4);
         half.accept(1, false, b"a", FREE).unwrap();
         half.offer(1);
-        assert_eq!(half.offered(), 3);
+        assert_eq!(half.offered(), 1, "what the peer was told last");
         assert_eq!(half.accept(4, false, b"d", FREE), Ok(Arrival::OutOfOrder));
     }
 

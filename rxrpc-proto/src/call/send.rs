@@ -145,9 +145,10 @@ impl SendHalf {
         window.saturating_sub(self.next.wrapping_sub(self.una))
     }
 
-    /// Whether data waits, nothing is in flight and the peer's window is what holds it back.
+    /// Whether data waits, nothing is under way and the peer's window is what holds it back.
     pub(crate) fn is_window_blocked(&self) -> bool {
-        self.has_unsent() && self.in_flight == 0 && self.lost.is_empty() && self.window_room() == 0
+        let waits = self.has_unsent() || !self.lost.is_empty();
+        waits && !self.is_under_way() && self.window_room() == 0
     }
 
     /// The next new packet of at most `max` bytes that may be sent now.
@@ -207,22 +208,44 @@ impl SendHalf {
     /// The next packet to send again, if the congestion window has room for it. One may always be on its way:
     /// a recovery that waits for its window to drain would wait for the very packets that are missing.
     pub(crate) fn next_lost(&mut self) -> Option<(u32, SentPacket)> {
-        while let Some(&seq) = self.lost.front() {
-            match self.packet(seq) {
-                Some(packet) if packet.lost => {
-                    let room = self.in_flight < self.cc.window() || self.retransmitted == 0;
-                    return room.then_some((seq, *packet));
-                }
-                _ => self.lost.pop_front(),
-            };
+        while let Some(&seq) = self.lost.front()
+            && !self.packet(seq).is_some_and(|p| p.lost)
+        {
+            self.lost.pop_front();
         }
-        None
+        if self.in_flight >= self.cc.window() && self.retransmitted > 0 {
+            return None;
+        }
+        self.lost.iter().find_map(|&seq| self.resendable(seq).map(|packet| (seq, packet)))
+    }
+
+    /// The packet, if it is lost and the peer's window takes it. The first one not acknowledged always may go.
+    fn resendable(&self, seq: u32) -> Option<SentPacket> {
+        let within = seq.wrapping_sub(self.una) < self.peer_window.max(1);
+        self.packet(seq).copied().filter(|p| p.lost && within)
+    }
+
+    fn has_resendable(&self) -> bool {
+        self.lost.iter().any(|seq| self.resendable(*seq).is_some())
+    }
+
+    /// The peer refused what lay beyond its window: it has to be sent again once the window opens. No
+    /// congestion is to blame.
+    pub(crate) fn on_refused(&mut self) {
+        for i in self.peer_window.max(1)..self.packets.len() as u32 {
+            self.mark_lost(self.una.wrapping_add(i));
+        }
+    }
+
+    /// Whether anything is under way, or could be, so that a time-out makes sense.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.in_flight > 0 || self.has_resendable()
     }
 
     /// Note that the packet was sent again.
     pub(crate) fn on_resent(&mut self, seq: u32, sent: Sent, bounds: &RtoBounds, rtt: &Rtt) {
-        if self.lost.front() == Some(&seq) {
-            self.lost.pop_front();
+        if let Some(i) = self.lost.iter().position(|lost| *lost == seq) {
+            self.lost.remove(i);
         }
         let Some(packet) = self.packet_mut(seq) else { return };
         let again = core::mem::replace(&mut packet.retransmitted, true);

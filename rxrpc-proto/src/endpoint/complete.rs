@@ -1,5 +1,7 @@
 //! The end of a call, whatever the reason: once, with everything that must be let go.
 
+use alloc::vec::Vec;
+
 use super::Endpoint;
 use super::timers::TimerKey;
 use crate::call::{Outcome, Place, Side, State};
@@ -182,6 +184,22 @@ impl Endpoint {
             self.complete(now, key, Err(CallError::EndpointClosed));
         }
         self.fail_versions();
+        self.send_final_acks(now);
+    }
+
+    /// The servers of finished calls need not wait for a next call that will never come.
+    fn send_final_acks(&mut self, now: Instant) {
+        let keys: Vec<u32> = self.connections.iter().map(|(key, _)| key as u32).collect();
+        for key in keys {
+            let Some(connection) = self.connections.get_mut(key as usize) else { continue };
+            for channel in &mut connection.channels {
+                if channel.final_ack_at.take().is_some() {
+                    channel.replay = Some(0);
+                }
+            }
+            self.schedule_connection(now, key);
+            self.set_connection_timer(key);
+        }
     }
 }
 

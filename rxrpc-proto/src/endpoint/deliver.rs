@@ -1,7 +1,7 @@
 //! Packets of a live call.
 
 use super::{Endpoint, Path};
-use crate::call::{AckEffect, AckInput, Arrival, State, patience};
+use crate::call::{AckEffect, AckInput, Arrival, Side, State, patience};
 use crate::config::BusyPolicy;
 use crate::error::CallError;
 use crate::event::News;
@@ -22,6 +22,9 @@ impl Endpoint {
         {
             call.heard_serial = Some(header.serial);
         }
+        if let Side::Client { bundle, .. } = call.side {
+            self.after_answer(bundle);
+        }
         self.touch(key);
         match body {
             Body::Data(data) => self.on_data(now, key, data),
@@ -30,6 +33,13 @@ impl Endpoint {
             Body::Abort(code) => self.complete(now, key, Err(CallError::RemoteAbort(*code))),
             Body::Busy => self.on_busy(now, key),
             Body::Challenge(_) | Body::Response(_) | Body::Debug(_) | Body::Version(_) | Body::Ignored => {}
+        }
+    }
+
+    /// The server was heard: calls that waited for that may open connections.
+    fn after_answer(&mut self, bundle: u32) {
+        if self.bundles.get(bundle as usize).is_some_and(|b| b.has_waiting()) {
+            self.touch_bundle(bundle);
         }
     }
 
@@ -173,7 +183,7 @@ impl Endpoint {
             Err(fault) => self.protocol_fault(now, key, fault),
             Ok(AckEffect::Stale) => self.fault(Fault::StaleAck),
             Ok(AckEffect::Used { progress, named }) => {
-                self.on_trailer(key, ack);
+                self.on_trailer(now, key, ack);
                 let pong = self.on_pong(now, key, ack);
                 self.note_proof(now, path, key, pong || named);
                 self.after_ack(now, key, progress);
@@ -197,14 +207,19 @@ impl Endpoint {
         Ok(effect)
     }
 
-    fn on_trailer(&mut self, key: u32, ack: &Ack<'_>) {
+    fn on_trailer(&mut self, now: Instant, key: u32, ack: &Ack<'_>) {
         let Some(trailer) = ack.trailer() else { return };
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         if let Some(window) = trailer.rwind {
             call.send.peer_window = window;
         }
+        let bounds = self.bounds;
         if let Some(peer) = self.peers.get_mut(call.peer as usize) {
             peer.on_trailer(&trailer);
+            if ack.fields.reason == AckReason::ExceedsWindow {
+                call.send.on_refused();
+            }
+            call.send.settle_timer(now, false, &peer.rtt, &bounds);
         }
     }
 
@@ -260,7 +275,7 @@ impl Endpoint {
     /// on this channel may be what it is busy with.
     fn on_busy(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get(key as usize) else { return };
-        let crate::call::Side::Client { busy, after_abort, .. } = call.side else { return };
+        let Side::Client { busy, after_abort, .. } = call.side else { return };
         let untouched = call.send.una == 1 && call.send.soft_acked == 0;
         if matches!(call.state, State::SendRequest | State::AwaitReply)
             && untouched

@@ -240,6 +240,17 @@ impl Endpoint {
         self.next_event()
     }
 
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to do: packets to give, or wishes to see to,
+    /// which may change [`poll_timeout`](Self::poll_timeout).
+    #[must_use]
+    pub fn wants_transmit(&self) -> bool {
+        !(self.dirty_calls.is_empty()
+            && self.dirty_bundles.is_empty()
+            && self.ring.is_empty()
+            && self.outbox.is_empty()
+            && self.versions.is_settled())
+    }
+
     /// End every call with [`CallError::EndpointClosed`](crate::CallError::EndpointClosed), telling the
     /// peers, and refuse new ones. What is left to send comes from [`poll_transmit`](Self::poll_transmit).
     pub fn close(&mut self) {

@@ -29,6 +29,10 @@ impl Outbox {
         Outbox { packets: VecDeque::new(), rate: TokenBucket::new(answers_per_second) }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
     /// Queue a packet that is limited elsewhere.
     pub(super) fn push(&mut self, peer: SocketAddr, local_ip: Option<IpAddr>, bytes: Vec<u8>) {
         self.packets.push_back(Loose { peer, local_ip, bytes });

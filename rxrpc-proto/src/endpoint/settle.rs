@@ -136,7 +136,7 @@ impl Endpoint {
     fn probe_window(&mut self, now: Instant, key: u32) {
         let bounds = self.bounds;
         let Some(call) = self.calls.get_mut(key as usize) else { return };
-        if !(call.may_send_data() && call.send.is_window_blocked()) {
+        if !call.send.is_window_blocked() {
             call.deadlines.window_probes = 0;
             return;
         }

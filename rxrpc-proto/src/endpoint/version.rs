@@ -51,6 +51,13 @@ pub(super) struct Versions {
     serial: u32,
 }
 
+impl Versions {
+    /// Whether every question has been sent.
+    pub(super) fn is_settled(&self) -> bool {
+        self.new.is_empty()
+    }
+}
+
 impl Query {
     fn next_deadline(&self) -> Option<Instant> {
         let first = *self.asked.first()?;
