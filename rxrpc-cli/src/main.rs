@@ -1,3 +1,62 @@
-//! The rxrpc command.
+//! The `rxrpc` command. One module a subcommand.
 
-fn main() {}
+mod address;
+mod failure;
+mod output;
+mod perf;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 ok, 1 no answer or a local or network error, 2 usage, 3 the peer aborted the call.
+
+Examples:
+  rxrpc perf                                   measure calls within this machine
+  rxrpc perf server -p 7009                    serve the rxperf protocol
+  rxrpc perf client -c rpc -s 192.0.2.1 -t 16  measure calls to an rxperf server
+  rxrpc version afs.example.org:7003           ask what software runs there";
+
+/// RxRPC, the remote-call transport of AFS: measure it, ask its peers.
+#[derive(Parser, Debug)]
+#[command(name = "rxrpc", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Measure throughput, latency and CPU of calls.
+    Perf(perf::Args),
+    /// Ask a peer for its version, and measure how far away it is.
+    Version(version::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Perf(args) => perf::run(args),
+        Command::Version(args) => version::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::error(&failure);
+            failure.code()
+        }
+    }
+}
+
+/// Run a future of a subcommand on a runtime of its own.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Local(format!("no runtime: {e}")))?;
+    runtime.block_on(future)
+}

@@ -1,0 +1,1 @@
+"""The tests against foreign peers, a theme a file, and what they share."""
