@@ -91,6 +91,12 @@ impl<'a> Reader<'a> {
 
     /// Whether the data ends here.
     pub(crate) async fn at_end(&mut self) -> Result<bool, ReadError> {
-        Ok(self.rest.is_empty() && self.call.read_chunk(1).await?.is_none())
+        if self.rest.is_empty() {
+            match self.call.read_chunk(usize::MAX).await? {
+                Some(piece) => self.rest = piece,
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 }

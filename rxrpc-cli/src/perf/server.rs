@@ -107,7 +107,8 @@ async fn request(call: &mut Call) -> Result<u32, Refused> {
         return Err(Refused::With(AbortCode::RXGEN_SS_UNMARSHAL));
     }
     // The request ends here, or with the cookie that some clients send.
-    if !reader.at_end().await? && !(word(&mut reader).await? == COOKIE && reader.at_end().await?) {
+    let ends = reader.at_end().await? || (word(&mut reader).await? == COOKIE && reader.at_end().await?);
+    if !ends {
         return Err(Refused::With(AbortCode::RXGEN_SS_UNMARSHAL));
     }
     Ok(wanted)
