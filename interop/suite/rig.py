@@ -4,10 +4,11 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import typing
 
-from .prepare import OUT
+from .prepare import HERE, OUT
 
 HOST = "127.0.0.1"
 tests = []
@@ -53,11 +54,11 @@ class Rig:
         self.count += 1
         return self.logs / f"{self.count:02}-{name}.log"
 
-    def start(self, name, command):
+    def start(self, name, command, cwd=None):
         """Start a process that ends with the test. Returns it and the path of its log."""
         path = self.log(name)
         with open(path, "w", encoding="utf-8") as out:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd)
         self.processes.append(process)
         return process, path
 
@@ -72,21 +73,41 @@ class Rig:
             time.sleep(0.02)
         raise Failed(f"{path.name}: did not print '{text}' within {seconds} s")
 
-    def c_server(self, *options):
-        port = free_port()
-        process, path = self.start("c-server", [self.built.c_peer, "server", "-h", HOST, "-p", str(port), *options])
+    def c_server_process(self, port=None):
+        """The C server at this port, or at a free one. Returns process and port."""
+        port = port or free_port()
+        process, path = self.start("c-server", [self.built.c_peer, "server", "-h", HOST, "-p", str(port)])
         self.wait_for(process, path, "listening")
-        return port
+        return process, port
 
-    def our_server(self, *options):
-        port, _ = self.our_server_with_log(*options)
-        return port
+    def c_server(self):
+        return self.c_server_process()[1]
 
-    def our_server_with_log(self, *options):
+    def our_server_process(self, port=None):
+        """Our server at this port, or at a free one. Returns process and port."""
+        port = port or free_port()
+        process, path = self.start("our-server", [self.built.our_peer, "server", "-p", str(port)])
+        self.wait_for(process, path, "listening")
+        return process, port
+
+    def our_server(self):
+        return self.our_server_process()[1]
+
+    def pausing_server(self, pause):
+        """Our server that pauses its readers so many seconds. Returns its port and its log."""
         port = free_port()
-        process, path = self.start("our-server", [self.built.our_peer, "server", "-p", str(port), *options])
+        command = [self.built.our_peer, "server", "-p", str(port), "--pause", str(int(pause * 1000))]
+        process, path = self.start("our-server", command)
         self.wait_for(process, path, "listening")
         return port, path
+
+    def proxy(self, dest, *options):
+        """A proxy to the port that mistreats datagrams; see suite/proxy.py. Returns its port."""
+        port = free_port()
+        command = [sys.executable, "-m", "suite.proxy", str(port), str(dest), *options]
+        process, path = self.start("proxy", command, cwd=HERE)
+        self.wait_for(process, path, "ready")
+        return port
 
     def run(self, name, command, seconds):
         """Run a command to its end. Returns its exit code, its output and how long it took."""
@@ -105,11 +126,30 @@ class Rig:
         path.write_text(text, encoding="utf-8")
         return done.returncode, text, took
 
+    def c_client_command(self, port, args):
+        return [self.built.c_peer, "client", "-h", HOST, "-p", str(port), *args]
+
+    def our_client_command(self, port, args):
+        return [self.built.our_peer, "client", "-p", str(port), *args]
+
     def c_client(self, port, *args, seconds=20.0):
-        return self.run("c-client", [self.built.c_peer, "client", "-h", HOST, "-p", str(port), *args], seconds)
+        return self.run("c-client", self.c_client_command(port, args), seconds)
 
     def our_client(self, port, *args, seconds=20.0):
-        return self.run("our-client", [self.built.our_peer, "client", "-p", str(port), *args], seconds)
+        return self.run("our-client", self.our_client_command(port, args), seconds)
+
+    def c_client_process(self, port, *args):
+        return self.start("c-client", self.c_client_command(port, args))[0]
+
+    def our_client_process(self, port, *args):
+        return self.start("our-client", self.our_client_command(port, args))[0]
+
+    def wait_end(self, process, seconds):
+        """The exit code of a process that must end within so many seconds."""
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired as late:
+            raise Failed(f"not over after {seconds} s") from late
 
     def rxrpc(self, *args, seconds=20.0):
         return self.run("rxrpc", [self.built.rxrpc, *args], seconds)

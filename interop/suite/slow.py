@@ -33,7 +33,7 @@ def resends_of_c(text):
 
 
 def c_sends_while_our_server_pauses(rig):
-    port, log = rig.our_server_with_log("--pause", str(int(PAUSE * 1000)))
+    port, log = rig.pausing_server(PAUSE)
     text = ended_well(rig.c_client(port, "-D", "sink", MB10, seconds=30.0))
     took = float(re.search(r"([0-9.]+) s ", text).group(1))
     must(PAUSE <= took <= PAUSE + RESUMED, f"took {took} s, not {PAUSE} s and at most {RESUMED} s more")

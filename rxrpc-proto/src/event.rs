@@ -144,6 +144,8 @@ pub enum Wake {
     Silence,
     /// A client paused too long within its request.
     RequestGap,
+    /// A client that the network says is gone was not heard again.
+    Unreachable,
     /// A call's life is over.
     Lifetime,
     /// A connection acknowledges the last reply of a finished call.

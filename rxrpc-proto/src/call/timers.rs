@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Call, LossTimer, State};
+use crate::error::NetworkError;
 use crate::event::Wake;
 use crate::time::Instant;
 
@@ -17,6 +18,8 @@ pub(crate) struct Deadlines {
     pub(crate) lifetime: Option<Instant>,
     /// A service call ends if the request does not go on by then.
     pub(crate) request_gap: Option<Instant>,
+    /// The network says that the peer is not there; the call ends for it unless something is heard by then.
+    pub(crate) unreachable: Option<(Instant, NetworkError)>,
     /// A PING goes out then.
     pub(crate) keepalive: Option<Instant>,
     /// PINGs in a row that asked for a closed window.
@@ -31,6 +34,7 @@ impl Deadlines {
             silence: None,
             lifetime: None,
             request_gap: None,
+            unreachable: None,
             keepalive: None,
             window_probes: 0,
         }
@@ -52,6 +56,7 @@ impl Deadlines {
     /// Something was heard, or the waiting begins.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.silence = Some(now + self.silence_after);
+        self.unreachable = None;
     }
 }
 
@@ -74,6 +79,7 @@ impl Call {
             d.keepalive.map(|at| (at, Wake::Keepalive)),
             d.silence.map(|at| (at, Wake::Silence)),
             gap.map(|at| (at, Wake::RequestGap)),
+            d.unreachable.map(|(at, _)| (at, Wake::Unreachable)),
             d.lifetime.map(|at| (at, Wake::Lifetime)),
         ]
         .into_iter()

@@ -1,11 +1,17 @@
 //! Datagrams in: checks that need no call, then on to the connection.
 
+use core::net::SocketAddr;
+use core::time::Duration;
+
 use super::peers::{ServiceKey, is_usable};
 use super::{Endpoint, Path, Segments};
 use crate::error::{CallError, NetworkError};
 use crate::fault::Fault;
 use crate::time::Instant;
 use crate::wire::{AbortCode, Body, Header, Malformed, Version};
+
+/// A client that the network says is gone may be heard from a new address for this long.
+const CLIENT_MAY_MOVE: Duration = Duration::from_secs(2);
 
 impl Endpoint {
     /// Take datagrams that came in: one batch of one sender.
@@ -119,9 +125,10 @@ impl Endpoint {
 
     /// Take an error that the network or the socket reported about packets to `peer`.
     ///
-    /// Every call that has sent something there ends with [`CallError::Network`]; a packet that was too large
-    /// only makes later ones smaller.
-    pub fn handle_network_error(&mut self, now: Instant, peer: core::net::SocketAddr, error: NetworkError) {
+    /// Every call of ours that has sent something there ends with [`CallError::Network`]. A call that we serve
+    /// does so two seconds later if nothing is heard of it: its client may have a new address. A packet that was
+    /// too large only makes later ones smaller.
+    pub fn handle_network_error(&mut self, now: Instant, peer: SocketAddr, error: NetworkError) {
         let now = self.advance(now);
         self.fail_versions_to(peer, error);
         let Some(key) = self.known_peer(&peer) else { return };
@@ -135,12 +142,20 @@ impl Endpoint {
         for connection in p.connections.clone() {
             let calls = self.connections.get(connection as usize).map(|c| c.calls()).unwrap_or_default();
             for call in calls {
-                if self.calls.get(call as usize).is_some_and(|c| c.is_exposed()) {
-                    self.complete(now, call, Err(CallError::Network(error)));
-                }
+                self.on_unreachable(now, call, error);
             }
         }
         self.settle(now);
+    }
+
+    fn on_unreachable(&mut self, now: Instant, key: u32, error: NetworkError) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if !call.is_client() {
+            call.deadlines.unreachable.get_or_insert((now + CLIENT_MAY_MOVE, error));
+            self.touch(key);
+        } else if call.is_exposed() {
+            self.complete(now, key, Err(CallError::Network(error)));
+        }
     }
 }
 

@@ -41,6 +41,10 @@ impl Endpoint {
             Some(CallError::Timeout(TimeoutKind::Lifetime))
         } else if due(call.deadlines.silence) {
             Some(self.silence_error(call))
+        } else if let Some((at, error)) = call.deadlines.unreachable
+            && at <= now
+        {
+            Some(CallError::Network(error))
         } else if due(gap) {
             Some(CallError::Timeout(TimeoutKind::RequestGap))
         } else {
