@@ -72,8 +72,10 @@ impl Endpoint {
             Which::Current(call) => self.on_call(now, path, call, header, body),
             Which::Last(last) => self.on_finished(now, key, header, body, last),
             Which::Ancient => self.fault(Fault::AncientCall),
-            Which::Next if is_client => self.refuse_to_client(now, path, header, body, Fault::FutureCall),
-            Which::Nothing if is_client => self.refuse_to_client(now, path, header, body, Fault::NoCall),
+            Which::Next | Which::Nothing if is_client => {
+                let fault = if current.is_some() { Fault::FutureCall } else { Fault::NoCall };
+                self.refuse_to_client(now, path, header, body, fault);
+            }
             Which::Next | Which::Nothing => match body {
                 Body::Data(_) => self.on_next_call(now, path, key, header, body),
                 _ => self.fault(Fault::UnknownServiceCall),
