@@ -175,7 +175,7 @@ impl Endpoint {
         }
         let began_again = ack.fields.first_packet == 1 && ack.fields.previous_packet == 0;
         let lost_us = matches!(ack.fields.reason, AckReason::ExceedsWindow | AckReason::OutOfSequence);
-        if call.is_client() && began_again && lost_us && call.send.una > 1 {
+        if call.is_client() && call.state.is_sending() && began_again && lost_us && call.send.una > 1 {
             self.fault(Fault::ServerForgot);
             return self.complete(now, key, Err(CallError::PeerRestarted));
         }
