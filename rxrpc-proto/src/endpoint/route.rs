@@ -150,7 +150,8 @@ impl Endpoint {
     fn on_finished(&mut self, now: Instant, key: u32, header: &Header, body: &Body<'_>, last: Terminal) {
         self.fault(Fault::FinishedCall);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        let busy = connection.channel(header.channel()).is_some_and(|c| c.call.is_some());
+        // A client's next call may have the channel and nothing on the wire yet: then this one is still the last.
+        let busy = connection.channel(header.channel()).is_some_and(|c| c.counter != last.number);
         let done = !connection.is_client() && matches!(last.ending, Ending::Received { .. });
         let answer = matches!(body, Body::Ack(ack) if ack.fields.reason == AckReason::PingResponse);
         // An old call is left alone once a new one lives on its channel. A server that has the final
