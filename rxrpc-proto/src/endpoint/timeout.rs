@@ -68,6 +68,9 @@ impl Endpoint {
 
     /// Nothing was heard for the call. If the connection was heard since, the peer lives but has lost the call.
     fn silence_error(&self, call: &Call) -> CallError {
+        if call.turned_away {
+            return CallError::Busy;
+        }
         let connection = call.place.and_then(|p| self.connections.get(p.connection as usize));
         let heard = connection.and_then(|c| c.heard_serial);
         match (heard, call.heard_serial) {
