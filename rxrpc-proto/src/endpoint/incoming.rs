@@ -33,9 +33,9 @@ impl Endpoint {
         if let Err(fault) = self.admit(path, header, service).and_then(|()| self.make_room(now, path)) {
             return self.refuse(now, path, header, fault);
         }
+        let known = self.known_peer(&path.peer).is_some();
         let peer = self.peer_for(path.peer);
-        let Some(p) = self.peers.get_mut(peer as usize) else { return };
-        if !p.is_used() {
+        if let Some(p) = self.peers.get_mut(peer as usize).filter(|_| !known) {
             // The datagram came before the peer was known.
             p.validation.on_received(len);
         }
