@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rxrpc_proto::wire::{AckReason, Flags, Header, JumboFault, PacketType};
+use rxrpc_proto::wire::{AbortCode, AckReason, Flags, Header, JumboFault, PacketType};
 use rxrpc_proto::{CallError, CallId, CallOptions, Event, Fault, News, Target};
 
 use crate::raw::{Packet, Raw, SERVICE, Sent, from_client, from_server};
@@ -305,9 +305,11 @@ fn hard_acked() -> (Raw, CallId, Header) {
 #[test]
 fn row_40_a_server_that_lost_the_call_ends_it() {
     let (mut raw, call, header) = hard_acked();
-    raw.give(&ack(&header).acks(AckReason::ExceedsWindow, 1, 0, &[]).serial(2));
+    let sent = raw.give(&ack(&header).acks(AckReason::ExceedsWindow, 1, 0, &[]).serial(2));
     assert_eq!(raw.outcome(call), Some(Err(CallError::PeerRestarted)));
     assert_eq!(CallError::PeerRestarted.abort_code(), None);
+    // What it holds of our packets, as of a new call, it is told to drop.
+    assert_eq!((sent.len(), sent[0].abort_code()), (1, AbortCode::RX_CALL_DEAD));
     assert_eq!(raw.faults(), [Fault::ServerForgot]);
     assert!(raw.events().iter().any(|e| matches!(e, Event::Call { news, .. } if *news == News::ENDED)));
     // Nothing was hard-acknowledged: only the first packets came out of order.
