@@ -20,7 +20,8 @@ fn abort_code(error: &CallError) -> Option<AbortCode> {
         CallError::Timeout(TimeoutKind::Silence | TimeoutKind::RequestGap | TimeoutKind::Lifetime) => {
             Some(AbortCode::RX_CALL_TIMEOUT)
         }
-        CallError::EndpointClosed => Some(AbortCode::RX_CALL_DEAD),
+        // A server that has lost the call may hold packets of it as the start of another.
+        CallError::EndpointClosed | CallError::PeerRestarted => Some(AbortCode::RX_CALL_DEAD),
         CallError::TooLong | CallError::Short | CallError::Excess => Some(AbortCode::RX_USER_ABORT),
         _ => None,
     }

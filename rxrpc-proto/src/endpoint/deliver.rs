@@ -280,9 +280,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Side::Client { busy, after_abort, .. } = call.side else { return };
         let untouched = call.send.una == 1 && call.send.soft_acked == 0;
-        if matches!(call.state, State::SendRequest | State::AwaitReply)
-            && untouched
-        {
+        if matches!(call.state, State::SendRequest | State::AwaitReply) && untouched {
             call.turned_away = true;
             if !after_abort && busy == BusyPolicy::Fail {
                 self.complete(now, key, Err(CallError::Busy));

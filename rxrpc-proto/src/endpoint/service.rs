@@ -153,7 +153,8 @@ impl Endpoint {
             return self.complete(now, key, Err(CallError::LocalAbort(AbortCode::RX_CALL_DEAD)));
         }
         let (place, peer) = (call.place, call.peer);
-        let before = place.and_then(|p| self.connections.get(p.connection as usize)?.channel(p.channel)?.last);
+        let before =
+            place.and_then(|p| self.connections.get(p.connection as usize)?.channel(p.channel)?.last);
         self.complete(now, key, Err(CallError::Busy));
         let Some(place) = place else { return };
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
