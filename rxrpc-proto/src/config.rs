@@ -207,7 +207,8 @@ pub enum BusyPolicy {
     /// The call ends with [`CallError::Busy`](crate::CallError::Busy).
     #[default]
     Fail,
-    /// The request is sent again, at the pace of the retransmission time-out, until a deadline ends the call.
+    /// The request is sent again, at the pace of the retransmission time-out, until a deadline ends the call. BUSY is
+    /// no sign of life: a call that hears nothing else ends with it when its silence is over.
     Retry,
 }
 

@@ -79,7 +79,7 @@ call_faults! {
     AncientCall => "packet of a call long over",
     /// Row 26: the last call of its channel, which is over.
     FinishedCall => "packet of a call that is over",
-    /// Row 27: to a client, a call it has not begun.
+    /// Row 27: to a client, a call it has not begun, on a channel where another lives.
     FutureCall => "packet of a call not begun",
     /// Row 28: to a client, a channel without a call.
     NoCall => "packet to a channel without a call",

@@ -109,7 +109,9 @@ pub(crate) struct Call {
     pub(crate) ping: Option<(u32, Instant)>,
     /// Highest serial heard for this call.
     pub(crate) heard_serial: Option<u32>,
-    /// Anything was heard for this call.
+    /// The last thing heard was BUSY, and nothing of the call was ever acknowledged.
+    pub(crate) turned_away: bool,
+    /// What the application is told with the next event.
     pub(crate) news: News,
     /// An event waits in the queue.
     pub(crate) event_queued: bool,
@@ -161,6 +163,7 @@ impl Call {
             abort_wish: None,
             ping: None,
             heard_serial: None,
+            turned_away: false,
             news: News::NONE,
             event_queued: false,
             write_blocked: false,

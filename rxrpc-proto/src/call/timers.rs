@@ -47,6 +47,11 @@ impl Deadlines {
         }
     }
 
+    /// The client may take its time anew within its request.
+    pub(crate) fn restart_gap(&mut self, end: Instant) {
+        self.request_gap = self.request_gap.map(|_| end);
+    }
+
     /// Limit the life of the call, counted from `since`.
     pub(crate) fn limit_life(&mut self, after: Duration) {
         self.lifetime_after = Some(after);

@@ -106,11 +106,16 @@ impl Endpoint {
     pub fn poll_transmit(&mut self, now: Instant, buf: &mut TransmitBuf) -> Option<Transmit> {
         let now = self.advance(now);
         self.start_versions(now);
-        self.settle(now);
-        buf.bytes.clear();
-        let transmit = match self.transmit_loose(buf) {
-            Some(loose) => loose,
-            None => self.transmit_peer(now, buf)?,
+        let transmit = loop {
+            self.settle(now);
+            buf.bytes.clear();
+            if let Some(transmit) = self.transmit_loose(buf).or_else(|| self.transmit_peer(now, buf)) {
+                break transmit;
+            }
+            // What could not go to a stranger may have made its call ask for proof, which can.
+            if self.dirty_calls.is_empty() {
+                return None;
+            }
         };
         self.stats.batches_sent += 1;
         self.stats.datagrams_sent += transmit.datagrams() as u64;

@@ -20,7 +20,8 @@ fn abort_code(error: &CallError) -> Option<AbortCode> {
         CallError::Timeout(TimeoutKind::Silence | TimeoutKind::RequestGap | TimeoutKind::Lifetime) => {
             Some(AbortCode::RX_CALL_TIMEOUT)
         }
-        CallError::EndpointClosed => Some(AbortCode::RX_CALL_DEAD),
+        // A server that has lost the call may hold packets of it as the start of another.
+        CallError::EndpointClosed | CallError::PeerRestarted => Some(AbortCode::RX_CALL_DEAD),
         CallError::TooLong | CallError::Short | CallError::Excess => Some(AbortCode::RX_USER_ABORT),
         _ => None,
     }
@@ -107,18 +108,23 @@ impl Endpoint {
                 channel.final_ack_at = Some(final_ack);
             }
         }
-        self.end_probe(place);
+        self.end_probe(place, end.map(|(outcome, _)| outcome));
         self.free_channel(now, place);
         self.schedule_connection(now, place.connection);
     }
 
-    /// The first call of an upgrading connection is over: whatever answered is the service from now on.
-    fn end_probe(&mut self, place: Place) {
+    /// The first call of an upgrading connection is over, `end` says how if it was on the wire: whatever answered
+    /// is the service from now on.
+    fn end_probe(&mut self, place: Place, end: Option<Outcome>) {
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
         let Role::Client { bundle, probing } = &mut connection.role else { return };
-        if !core::mem::replace(probing, false) {
+        // A call that never went out has asked nothing; the next one does.
+        if !*probing || (end.is_none() && !connection.retired) {
             return;
         }
+        *probing = false;
+        // Nobody knows what a failed call has asked: a new connection asks anew.
+        connection.retired |= end != Some(Ok(()));
         let retired = connection.retired;
         if let Some(bundle) = self.bundles.get_mut(*bundle as usize) {
             bundle.set_probing(false);

@@ -16,7 +16,10 @@ impl Endpoint {
     /// A packet of a call that lives.
     pub(super) fn on_call(&mut self, now: Instant, path: &Path, key: u32, header: &Header, body: &Body<'_>) {
         let Some(call) = self.calls.get_mut(key as usize) else { return };
-        call.deadlines.heard(now);
+        call.turned_away = false;
+        if !matches!(body, Body::Busy) {
+            call.deadlines.heard(now);
+        }
         if header.serial != 0
             && call.heard_serial.is_none_or(|highest| header.serial.wrapping_sub(highest) as i32 > 0)
         {
@@ -175,7 +178,7 @@ impl Endpoint {
         }
         let began_again = ack.fields.first_packet == 1 && ack.fields.previous_packet == 0;
         let lost_us = matches!(ack.fields.reason, AckReason::ExceedsWindow | AckReason::OutOfSequence);
-        if call.is_client() && began_again && lost_us && call.send.una > 1 {
+        if call.is_client() && call.state.is_sending() && began_again && lost_us && call.send.una > 1 {
             self.fault(Fault::ServerForgot);
             return self.complete(now, key, Err(CallError::PeerRestarted));
         }
@@ -272,17 +275,16 @@ impl Endpoint {
     }
 
     /// The server has no room. Nothing it has acknowledged can be busy, and a call of ours that we aborted
-    /// on this channel may be what it is busy with.
+    /// on this channel may be what it is busy with. BUSY alone keeps no call alive.
     fn on_busy(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Side::Client { busy, after_abort, .. } = call.side else { return };
         let untouched = call.send.una == 1 && call.send.soft_acked == 0;
-        if matches!(call.state, State::SendRequest | State::AwaitReply)
-            && untouched
-            && !after_abort
-            && busy == BusyPolicy::Fail
-        {
-            self.complete(now, key, Err(CallError::Busy));
+        if matches!(call.state, State::SendRequest | State::AwaitReply) && untouched {
+            call.turned_away = true;
+            if !after_abort && busy == BusyPolicy::Fail {
+                self.complete(now, key, Err(CallError::Busy));
+            }
         }
     }
 

@@ -29,12 +29,13 @@ impl Endpoint {
         body: &Body<'_>,
         len: usize,
     ) {
-        if let Err(fault) = self.admit(path, header).and_then(|()| self.make_room(now, path)) {
+        let service = self.served_by(header);
+        if let Err(fault) = self.admit(path, header, service).and_then(|()| self.make_room(now, path)) {
             return self.refuse(now, path, header, fault);
         }
+        let known = self.known_peer(&path.peer).is_some();
         let peer = self.peer_for(path.peer);
-        let Some(p) = self.peers.get_mut(peer as usize) else { return };
-        if !p.is_used() {
+        if let Some(p) = self.peers.get_mut(peer as usize).filter(|_| !known) {
             // The datagram came before the peer was known.
             p.validation.on_received(len);
         }
@@ -51,11 +52,12 @@ impl Endpoint {
         header: &Header,
         body: &Body<'_>,
     ) {
-        let current = self.connections.get(key as usize).and_then(|c| c.channel(header.channel())?.call);
-        if let Some(call) = current {
+        let Some(connection) = self.connections.get(key as usize) else { return };
+        let service = connection.service;
+        if let Some(call) = connection.channel(header.channel()).and_then(|c| c.call) {
             self.end_implicitly(now, call);
         }
-        if let Err(fault) = self.admit(path, header) {
+        if let Err(fault) = self.admit(path, header, service) {
             return self.refuse(now, path, header, fault);
         }
         if let Some(connection) = self.connections.get_mut(key as usize)
@@ -67,13 +69,20 @@ impl Endpoint {
         self.start_call(now, path, key, header, body);
     }
 
-    /// Rows 16 to 21: may this call begin?
-    fn admit(&mut self, path: &Path, header: &Header) -> Result<(), Fault> {
+    /// The service that the first call of a connection is for: the newer one, if the client wishes for it.
+    fn served_by(&self, header: &Header) -> u16 {
+        let newer = self.services.get(&header.service_id).and_then(|s| s.options.upgrade_to);
+        let wished = newer.filter(|n| header.user_status == UPGRADE_WISH && self.services.contains_key(n));
+        wished.unwrap_or(header.service_id)
+    }
+
+    /// Rows 16 to 21: may this call to `service` begin?
+    fn admit(&mut self, path: &Path, header: &Header, service: u16) -> Result<(), Fault> {
         let limits = &self.config.limits;
         if self.closed {
             return Err(Fault::Closed);
         }
-        let Some(service) = self.services.get(&header.service_id) else {
+        let Some(offered) = self.services.get(&service) else {
             let first = header.seq == 1;
             return Err(if first { Fault::ServiceNotOffered } else { Fault::ServiceNotOfferedLate });
         };
@@ -85,10 +94,10 @@ impl Endpoint {
         }
         let peer = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize));
         let peer_full = peer.is_some_and(|p| p.calls >= limits.calls_per_peer);
-        if service.is_full() {
-            self.clear_dead(header.service_id);
+        if offered.is_full() {
+            self.clear_dead(service);
         }
-        let full = self.services.get(&header.service_id).is_none_or(|s| s.is_full());
+        let full = self.services.get(&service).is_none_or(|s| s.is_full());
         if full || peer_full || self.calls.len() >= self.config.limits.calls {
             return Err(Fault::NoRoom);
         }
@@ -162,12 +171,7 @@ impl Endpoint {
             replays_per_second: self.config.limits.replays_per_second,
         };
         let mut connection = Connection::new(&init);
-        if header.user_status == UPGRADE_WISH
-            && let Some(newer) = self.services.get(&header.service_id).and_then(|s| s.options.upgrade_to)
-            && self.services.contains_key(&newer)
-        {
-            connection.service = newer;
-        }
+        connection.service = self.served_by(header);
         let key = self.connections.insert(connection) as u32;
         self.service_index.insert(ServiceKey::new(path.peer, init.epoch, init.cid), key);
         if let Some(p) = self.peers.get_mut(peer as usize) {

@@ -171,11 +171,14 @@ impl Endpoint {
         self.set_timer(TimerKey::Connection(key), None);
         let peer_addr = self.peers.get(connection.peer as usize).map(|p| p.addr);
         match connection.role {
-            Role::Client { bundle, .. } => {
+            Role::Client { bundle, probing } => {
                 self.client_index.remove(&connection.cid);
                 self.client_connections = self.client_connections.saturating_sub(1);
                 if let Some(bundle) = self.bundles.get_mut(bundle as usize) {
                     bundle.remove(key);
+                    if probing {
+                        bundle.set_probing(false);
+                    }
                 }
                 self.touch_bundle(bundle);
             }

@@ -72,8 +72,10 @@ impl Endpoint {
             Which::Current(call) => self.on_call(now, path, call, header, body),
             Which::Last(last) => self.on_finished(now, key, header, body, last),
             Which::Ancient => self.fault(Fault::AncientCall),
-            Which::Next if is_client => self.refuse_to_client(now, path, header, body, Fault::FutureCall),
-            Which::Nothing if is_client => self.refuse_to_client(now, path, header, body, Fault::NoCall),
+            Which::Next | Which::Nothing if is_client => {
+                let fault = if current.is_some() { Fault::FutureCall } else { Fault::NoCall };
+                self.refuse_to_client(now, path, header, body, fault);
+            }
             Which::Next | Which::Nothing => match body {
                 Body::Data(_) => self.on_next_call(now, path, key, header, body),
                 _ => self.fault(Fault::UnknownServiceCall),
@@ -148,7 +150,8 @@ impl Endpoint {
     fn on_finished(&mut self, now: Instant, key: u32, header: &Header, body: &Body<'_>, last: Terminal) {
         self.fault(Fault::FinishedCall);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        let busy = connection.channel(header.channel()).is_some_and(|c| c.call.is_some());
+        // A client's next call may have the channel and nothing on the wire yet: then this one is still the last.
+        let busy = connection.channel(header.channel()).is_some_and(|c| c.counter != last.number);
         let done = !connection.is_client() && matches!(last.ending, Ending::Received { .. });
         let answer = matches!(body, Body::Ack(ack) if ack.fields.reason == AckReason::PingResponse);
         // An old call is left alone once a new one lives on its channel. A server that has the final

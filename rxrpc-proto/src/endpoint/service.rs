@@ -13,7 +13,8 @@ use crate::wire::{AbortCode, Flags, Header, PacketType};
 /// How a waiting call is turned away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
-    /// With BUSY: the client may try again.
+    /// With BUSY: the client may try again. If something of the call was acknowledged before, the client cannot
+    /// send that again, and gets an ABORT with RX_CALL_DEAD.
     Busy,
     /// With an abort code, not 0.
     Abort(AbortCode),
@@ -148,7 +149,12 @@ impl Endpoint {
     /// Refuse a call that has begun as if it had not: the client may send it again.
     fn turn_away(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get(key as usize) else { return };
+        if call.stats.acks_sent > 0 {
+            return self.complete(now, key, Err(CallError::LocalAbort(AbortCode::RX_CALL_DEAD)));
+        }
         let (place, peer) = (call.place, call.peer);
+        let before =
+            place.and_then(|p| self.connections.get(p.connection as usize)?.channel(p.channel)?.last);
         self.complete(now, key, Err(CallError::Busy));
         let Some(place) = place else { return };
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
@@ -167,8 +173,8 @@ impl Endpoint {
         };
         let local_ip = connection.local_ip;
         if let Some(channel) = connection.channel_mut(place.channel) {
-            channel.last = None;
-            channel.counter = place.number - 1;
+            channel.last = before;
+            channel.counter = before.map_or(0, |last| last.number);
         }
         if let Some(peer) = self.peers.get(peer as usize) {
             self.outbox.push(peer.addr, local_ip, header.to_bytes().to_vec());

@@ -110,7 +110,11 @@ impl Endpoint {
             return;
         }
         let window = self.receive_window(call);
+        let request_gap = self.now + self.config.timing.request_gap;
         let Some(call) = self.calls.get_mut(key as usize) else { return };
+        if window > 0 && call.recv.offered() == 0 {
+            call.deadlines.restart_gap(request_gap);
+        }
         if window > 0 && call.recv.holds_base() {
             if call.recv.release_held() {
                 call.ack.open_window();

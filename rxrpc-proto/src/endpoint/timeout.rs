@@ -34,8 +34,14 @@ impl Endpoint {
     }
 
     fn on_call_timer(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let request_gap = now + self.config.timing.request_gap;
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(call.deadlines.request_gap) && call.recv.offered() == 0 {
+            // The client may send nothing: the pause is ours.
+            call.deadlines.restart_gap(request_gap);
+        }
+        let Some(call) = self.calls.get(key as usize) else { return };
         let gap = call.deadlines.request_gap.filter(|_| call.state == crate::call::State::RecvRequest);
         let end = if due(call.deadlines.lifetime) {
             Some(CallError::Timeout(TimeoutKind::Lifetime))
@@ -66,6 +72,9 @@ impl Endpoint {
 
     /// Nothing was heard for the call. If the connection was heard since, the peer lives but has lost the call.
     fn silence_error(&self, call: &Call) -> CallError {
+        if call.turned_away {
+            return CallError::Busy;
+        }
         let connection = call.place.and_then(|p| self.connections.get(p.connection as usize));
         let heard = connection.and_then(|c| c.heard_serial);
         match (heard, call.heard_serial) {

@@ -1,0 +1,6 @@
+//! The decisions of `QUIRKS.md` that no other test holds.
+
+#[path = "../harness/raw.rs"]
+mod raw;
+
+mod calls;
