@@ -352,3 +352,16 @@ fn forty_calls_at_once_get_each_its_own_reply() {
         assert_eq!(pair.read(CLIENT, *call), vec![i as u8; i * 100]);
     }
 }
+
+#[test]
+fn connections_that_the_server_aborted_do_not_hold_up_further_calls() {
+    let mut pair = Pair::with(|c| c.limits.connections_per_bundle = 2);
+    let target = Target::new(server_addr(), 999);
+    for _ in 0..10 {
+        let call = pair.ends[CLIENT].begin_call(&target, CallOptions::default()).unwrap();
+        pair.write_all(CLIENT, call, b"x");
+        pair.run_for(ms(20));
+        let refused = Some(Err(CallError::RemoteAbort(AbortCode::RX_INVALID_OPERATION)));
+        assert_eq!(pair.outcome(CLIENT, call), refused);
+    }
+}
