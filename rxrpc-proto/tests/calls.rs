@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use harness::{CLIENT, Pair, SERVER, SERVICE, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AbortCode, PacketType};
-use rxrpc_proto::{BeginCallError, CallError, CallId, CallOptions, Event, News, Shard, Target};
+use rxrpc_proto::{
+    BeginCallError, CallError, CallId, CallOptions, Event, Fault, News, ServiceOptions, Shard, Target,
+};
 
 /// A call whose only connection id counts from the first one used.
 fn relative(pair: &Pair) -> Vec<(u32, usize, u32)> {
@@ -364,4 +366,44 @@ fn connections_that_the_server_aborted_do_not_hold_up_further_calls() {
         let refused = Some(Err(CallError::RemoteAbort(AbortCode::RX_INVALID_OPERATION)));
         assert_eq!(pair.outcome(CLIENT, call), refused);
     }
+}
+
+#[test]
+fn a_bundle_grows_to_32_connections_once_its_server_has_a_proof_of_our_address() {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].listen(9, ServiceOptions { backlog: 200, upgrade_to: None }).unwrap();
+    let target = Target::new(server_addr(), 9);
+    for _ in 0..130 {
+        let call = pair.ends[CLIENT].begin_call(&target, CallOptions::default()).unwrap();
+        pair.write_all(CLIENT, call, b"x");
+    }
+    pair.pump();
+    assert_eq!(pair.ends[CLIENT].stats().client_connections, 16);
+    pair.run_for(ms(500));
+    assert_eq!(pair.ends[CLIENT].stats().client_connections, 32);
+    assert_eq!(pair.count(CLIENT, PacketType::Data), 128, "none was sent twice");
+    assert_eq!(pair.ends[SERVER].stats().fault(Fault::NoRoomForConnection), 0);
+    assert_eq!(pair.ends[SERVER].stats().connections, 32);
+}
+
+#[test]
+fn calls_that_wait_do_not_keep_the_proof_of_our_address_from_the_server() {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].listen(9, ServiceOptions { backlog: 200, upgrade_to: None }).unwrap();
+    let target = Target::new(server_addr(), 9);
+    let begin = |pair: &mut Pair| {
+        let call = pair.ends[CLIENT].begin_call(&target, CallOptions::default()).unwrap();
+        pair.write_all(CLIENT, call, b"x");
+    };
+    // The server's PINGs are lost; the first reply is not.
+    pair.script = Box::new(|f| if f.is(SERVER, PacketType::Ack) { vec![] } else { vec![Duration::ZERO] });
+    (0..130).for_each(|_| begin(&mut pair));
+    pair.run_for(ms(50));
+    let served = pair.ends[SERVER].waiting(9).unwrap();
+    pair.ends[SERVER].accept(served, Default::default()).unwrap();
+    pair.write_all(SERVER, served, b"y");
+    pair.run_for(ms(200));
+    assert_eq!(pair.ends[CLIENT].stats().client_connections, 32);
+    assert_eq!(pair.places().iter().collect::<BTreeSet<_>>().len(), 129);
+    assert_eq!(pair.ends[SERVER].stats().fault(Fault::NoRoomForConnection), 0);
 }

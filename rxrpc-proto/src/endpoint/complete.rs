@@ -91,6 +91,7 @@ impl Endpoint {
         let final_ack = now + self.config.timing.final_ack;
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
         let is_client = connection.is_client();
+        let known = self.peers.get(connection.peer as usize).is_some_and(|p| p.knows_us(now));
         let Some(channel) = connection.channel_mut(place.channel) else { return };
         channel.call = None;
         if let Some((outcome, received)) = end {
@@ -104,7 +105,9 @@ impl Endpoint {
             channel.last = Some(Terminal { number: place.number, ending });
             channel.replay = tell.then_some(0);
             if outcome.is_ok() && is_client {
-                channel.final_ack_at = Some(final_ack);
+                // To a server that may doubt our address it goes out now: it is the proof.
+                channel.final_ack_at = known.then_some(final_ack);
+                channel.replay = (!known).then_some(0);
             }
         }
         self.end_probe(place);

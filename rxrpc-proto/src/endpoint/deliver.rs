@@ -22,9 +22,6 @@ impl Endpoint {
         {
             call.heard_serial = Some(header.serial);
         }
-        if let Side::Client { bundle, .. } = call.side {
-            self.after_answer(bundle);
-        }
         self.touch(key);
         match body {
             Body::Data(data) => self.on_data(now, key, data),
@@ -33,13 +30,6 @@ impl Endpoint {
             Body::Abort(code) => self.complete(now, key, Err(CallError::RemoteAbort(*code))),
             Body::Busy => self.on_busy(now, key),
             Body::Challenge(_) | Body::Response(_) | Body::Debug(_) | Body::Version(_) | Body::Ignored => {}
-        }
-    }
-
-    /// The server was heard: calls that waited for that may open connections.
-    fn after_answer(&mut self, bundle: u32) {
-        if self.bundles.get(bundle as usize).is_some_and(|b| b.has_waiting()) {
-            self.touch_bundle(bundle);
         }
     }
 
