@@ -59,7 +59,9 @@ fn a_service_is_offered_once_and_not_as_number_zero() {
 #[test]
 fn calls_wait_to_be_accepted_in_order_and_any_of_them_can_be_taken_first() {
     let mut pair = Pair::new();
-    (0..4u8).for_each(|i| drop(pair.request(&[i])));
+    for i in 0..4 {
+        pair.request(&[i]);
+    }
     pair.run_for(ms(6));
     let offered: Vec<CallId> = incoming(pair.events[SERVER].clone()).iter().map(|o| o.0).collect();
     assert_eq!(offered.len(), 4);
@@ -400,4 +402,18 @@ fn a_second_change_of_service_is_refused() {
     assert_eq!(solo.end.stats().fault(Fault::SecondUpgrade), 1);
     assert_eq!(solo.end.call(call).unwrap().service(), 2000);
     assert_eq!(solo.take_type(PacketType::Abort)[0].abort_code(), AbortCode::RX_PROTOCOL_ERROR);
+}
+
+#[test]
+fn a_waiting_call_can_be_refused_with_any_code_but_zero() {
+    for (code, told) in [(4242, 4242), (-455, -455), (0, AbortCode::RX_USER_ABORT.0)] {
+        let mut pair = Pair::new();
+        let call = pair.request(b"x");
+        pair.run_for(ms(10));
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Abort(AbortCode(code))).unwrap();
+        assert!(pair.ends[SERVER].call(waiting).is_none());
+        assert_eq!(pair.run_to_end(CLIENT, call), Err(CallError::RemoteAbort(AbortCode(told))));
+        assert_eq!(pair.ends[SERVER].stats().calls, 0);
+    }
 }

@@ -26,6 +26,11 @@ fn abort_code(error: &CallError) -> Option<AbortCode> {
     }
 }
 
+/// The code an application aborts with. Peers take 0 for no error at all.
+pub(super) fn not_zero(code: AbortCode) -> AbortCode {
+    if code.0 == 0 { AbortCode::RX_USER_ABORT } else { code }
+}
+
 impl Endpoint {
     /// End a call. Does nothing to one that is over.
     pub(super) fn complete(&mut self, now: Instant, key: u32, outcome: Outcome) {

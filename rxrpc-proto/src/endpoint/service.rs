@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 
 use super::Endpoint;
+use super::complete::not_zero;
 use crate::call::{Outcome, Side};
 use crate::config::{AcceptOptions, ServiceOptions};
 use crate::error::{AcceptError, CallError, ListenError};
@@ -15,7 +16,7 @@ use crate::wire::{AbortCode, Flags, Header, PacketType};
 pub enum Rejection {
     /// With BUSY: the client may try again.
     Busy,
-    /// With an abort code, not 0.
+    /// With an abort code. 0 would say "no error": RX_USER_ABORT is sent instead.
     Abort(AbortCode),
 }
 
@@ -138,7 +139,9 @@ impl Endpoint {
         let key = self.take_waiting(id)?;
         let now = self.now;
         match how {
-            Rejection::Abort(code) => self.complete(now, key, Err(CallError::LocalAbort(code))),
+            Rejection::Abort(code) => {
+                self.complete(now, key, Err(CallError::LocalAbort(not_zero(code))));
+            }
             Rejection::Busy => self.turn_away(now, key),
         }
         self.forget_waiting(key);
