@@ -417,3 +417,24 @@ fn a_waiting_call_can_be_refused_with_any_code_but_zero() {
         assert_eq!(pair.ends[SERVER].stats().calls, 0);
     }
 }
+
+#[test]
+fn a_service_no_longer_offered_refuses_waiting_and_new_calls_and_keeps_accepted_ones() {
+    let mut pair = Pair::new();
+    let accepted = pair.request(b"a");
+    let served = pair.accept();
+    let waiting = pair.request(b"w");
+    pair.run_for(ms(6));
+    pair.ends[SERVER].unlisten(SERVICE);
+    let new = pair.request(b"n");
+    pair.run_for(ms(50));
+    let refused = Some(Err(CallError::RemoteAbort(AbortCode::RX_INVALID_OPERATION)));
+    assert_eq!(pair.outcome(CLIENT, waiting), refused);
+    assert_eq!(pair.outcome(CLIENT, new), refused);
+    pair.write_all(SERVER, served, b"still here");
+    assert_eq!(
+        pair.run_to_end(CLIENT, accepted),
+        Ok(()),
+        "the refusal is of one call, not of the connection"
+    );
+}

@@ -30,7 +30,7 @@ impl Endpoint {
         len: usize,
     ) {
         if let Err(fault) = self.admit(path, header).and_then(|()| self.make_room(now, path)) {
-            return self.refuse(now, path, header, fault);
+            return self.refuse(now, path, header, fault, true);
         }
         let peer = self.peer_for(path.peer);
         let Some(p) = self.peers.get_mut(peer as usize) else { return };
@@ -56,7 +56,7 @@ impl Endpoint {
             self.end_implicitly(now, call);
         }
         if let Err(fault) = self.admit(path, header) {
-            return self.refuse(now, path, header, fault);
+            return self.refuse(now, path, header, fault, false);
         }
         if let Some(connection) = self.connections.get_mut(key as usize)
             && let Some(channel) = connection.channel_mut(header.channel())
@@ -95,11 +95,12 @@ impl Endpoint {
         Ok(())
     }
 
-    fn refuse(&mut self, now: Instant, path: &Path, header: &Header, fault: Fault) {
+    /// `connection`: nothing lives on the connection, so all of it is refused.
+    fn refuse(&mut self, now: Instant, path: &Path, header: &Header, fault: Fault, connection: bool) {
         self.fault(fault);
         match fault {
             Fault::Closed | Fault::ServiceNotOffered | Fault::UnsupportedSecurity => {
-                self.refuse_packet(now, path, header, AbortCode::RX_INVALID_OPERATION, true);
+                self.refuse_packet(now, path, header, AbortCode::RX_INVALID_OPERATION, connection);
             }
             Fault::NoRoom => self.reject_busy(now, path, header),
             _ => {}
