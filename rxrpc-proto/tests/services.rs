@@ -438,3 +438,15 @@ fn a_service_no_longer_offered_refuses_waiting_and_new_calls_and_keeps_accepted_
         "the refusal is of one call, not of the connection"
     );
 }
+
+#[test]
+fn the_backlog_of_the_newer_service_holds_for_upgraded_calls() {
+    let (mut pair, target) = upgrading(backlog(1));
+    let first = begin(&mut pair, &target, b"q");
+    pair.run_for(ms(10));
+    assert!(pair.ends[SERVER].waiting(2000).is_some());
+    let mut hand = Hand { user_status: 1, ..Hand::client(0x4000) };
+    pair.inject(SERVER, "10.0.0.9:1".parse().unwrap(), &hand.whole(b"q"));
+    assert_eq!(pair.count(SERVER, PacketType::Busy), 1);
+    assert_eq!(pair.outcome(CLIENT, first), None);
+}

@@ -29,7 +29,8 @@ impl Endpoint {
         body: &Body<'_>,
         len: usize,
     ) {
-        if let Err(fault) = self.admit(path, header).and_then(|()| self.make_room(now, path)) {
+        let service = self.service_of(header);
+        if let Err(fault) = self.admit(path, header, service).and_then(|()| self.make_room(now, path)) {
             return self.refuse(now, path, header, fault, true);
         }
         let peer = self.peer_for(path.peer);
@@ -38,7 +39,7 @@ impl Endpoint {
             // The datagram came before the peer was known.
             p.validation.on_received(len);
         }
-        let connection = self.insert_service_connection(now, path, peer, header);
+        let connection = self.insert_service_connection(now, path, peer, header, service);
         self.start_call(now, path, connection, header, body);
     }
 
@@ -51,11 +52,12 @@ impl Endpoint {
         header: &Header,
         body: &Body<'_>,
     ) {
-        let current = self.connections.get(key as usize).and_then(|c| c.channel(header.channel())?.call);
-        if let Some(call) = current {
+        let Some(connection) = self.connections.get(key as usize) else { return };
+        let service = connection.service;
+        if let Some(call) = connection.channel(header.channel()).and_then(|c| c.call) {
             self.end_implicitly(now, call);
         }
-        if let Err(fault) = self.admit(path, header) {
+        if let Err(fault) = self.admit(path, header, service) {
             return self.refuse(now, path, header, fault, false);
         }
         if let Some(connection) = self.connections.get_mut(key as usize)
@@ -67,13 +69,21 @@ impl Endpoint {
         self.start_call(now, path, key, header, body);
     }
 
-    /// Rows 16 to 21: may this call begin?
-    fn admit(&mut self, path: &Path, header: &Header) -> Result<(), Fault> {
+    /// The service of a new connection: the one named, or the newer one that the client is moved to.
+    fn service_of(&self, header: &Header) -> u16 {
+        let named = header.service_id;
+        let newer = self.services.get(&named).and_then(|s| s.options.upgrade_to);
+        let wishes = header.user_status == UPGRADE_WISH;
+        newer.filter(|newer| wishes && self.services.contains_key(newer)).unwrap_or(named)
+    }
+
+    /// Rows 16 to 21: may this call of `service` begin?
+    fn admit(&mut self, path: &Path, header: &Header, service: u16) -> Result<(), Fault> {
         let limits = &self.config.limits;
         if self.closed {
             return Err(Fault::Closed);
         }
-        let Some(service) = self.services.get(&header.service_id) else {
+        let Some(offered) = self.services.get(&service) else {
             let first = header.seq == 1;
             return Err(if first { Fault::ServiceNotOffered } else { Fault::ServiceNotOfferedLate });
         };
@@ -85,10 +95,10 @@ impl Endpoint {
         }
         let peer = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize));
         let peer_full = peer.is_some_and(|p| p.calls >= limits.calls_per_peer);
-        if service.is_full() {
-            self.clear_dead(header.service_id);
+        if offered.is_full() {
+            self.clear_dead(service);
         }
-        let full = self.services.get(&header.service_id).is_none_or(|s| s.is_full());
+        let full = self.services.get(&service).is_none_or(|s| s.is_full());
         if full || peer_full || self.calls.len() >= self.config.limits.calls {
             return Err(Fault::NoRoom);
         }
@@ -149,7 +159,14 @@ impl Endpoint {
         Ok(())
     }
 
-    fn insert_service_connection(&mut self, now: Instant, path: &Path, peer: u32, header: &Header) -> u32 {
+    fn insert_service_connection(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        peer: u32,
+        header: &Header,
+        service: u16,
+    ) -> u32 {
         let validated = self.is_trusted(now, path);
         let init = ConnectionInit {
             role: Role::Service { validated },
@@ -157,18 +174,13 @@ impl Endpoint {
             local_ip: path.local_ip,
             epoch: header.epoch,
             cid: header.connection_id(),
-            service: header.service_id,
+            service,
             first_serial: (rand_core::Rng::next_u32(&mut self.rng) & FIRST_SERIAL_MASK).max(1),
             now,
             replays_per_second: self.config.limits.replays_per_second,
         };
         let mut connection = Connection::new(&init);
-        if header.user_status == UPGRADE_WISH
-            && let Some(newer) = self.services.get(&header.service_id).and_then(|s| s.options.upgrade_to)
-            && self.services.contains_key(&newer)
-        {
-            connection.service = newer;
-        }
+        connection.asked_service = header.service_id;
         let key = self.connections.insert(connection) as u32;
         self.service_index.insert(ServiceKey::new(path.peer, init.epoch, init.cid), key);
         if let Some(p) = self.peers.get_mut(peer as usize) {
