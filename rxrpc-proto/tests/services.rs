@@ -450,3 +450,25 @@ fn the_backlog_of_the_newer_service_holds_for_upgraded_calls() {
     assert_eq!(pair.count(SERVER, PacketType::Busy), 1);
     assert_eq!(pair.outcome(CLIENT, first), None);
 }
+
+#[test]
+fn turning_a_call_away_does_not_make_the_finished_call_before_it_begin_again() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(0x100);
+    solo.hear(client_addr(), &hand.whole(b"once"));
+    let served = solo.accept();
+    solo.write_all(served, b"done");
+    hand.call = 2;
+    solo.hear(client_addr(), &hand.whole(b"second"));
+    assert_eq!(solo.end.call(served).unwrap().outcome(), Some(Ok(())));
+    let second = solo.end.waiting(SERVICE).unwrap();
+    solo.end.reject(second, Rejection::Busy).unwrap();
+    solo.events.clear();
+    hand.call = 1;
+    solo.hear(client_addr(), &hand.whole(b"once"));
+    assert_eq!(incoming(solo.events.clone()), [], "a late copy of call 1");
+    assert_eq!(solo.end.stats().fault(Fault::FinishedCall), 1);
+    hand.call = 2;
+    solo.hear(client_addr(), &hand.whole(b"second"));
+    assert_eq!(incoming(solo.events.clone()).len(), 1, "call 2 comes again");
+}

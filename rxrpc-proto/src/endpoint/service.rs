@@ -152,6 +152,9 @@ impl Endpoint {
     fn turn_away(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get(key as usize) else { return };
         let (place, peer) = (call.place, call.peer);
+        // The call before it stays the last one: a late packet of it must not begin it again.
+        let before =
+            place.and_then(|p| self.connections.get(p.connection as usize)?.channel(p.channel)?.last);
         self.complete(now, key, Err(CallError::Busy));
         let Some(place) = place else { return };
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
@@ -170,7 +173,7 @@ impl Endpoint {
         };
         let local_ip = connection.local_ip;
         if let Some(channel) = connection.channel_mut(place.channel) {
-            channel.last = None;
+            channel.last = before;
             channel.counter = place.number - 1;
         }
         if let Some(peer) = self.peers.get(peer as usize) {
