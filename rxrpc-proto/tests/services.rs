@@ -5,7 +5,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::solo::{Hand, Solo};
-use harness::{CLIENT, Pair, SERVER, SERVICE, client_addr, ms, server_addr};
+use harness::{CLIENT, Pair, SERVER, SERVICE, client_addr, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AbortCode, Flags, PacketType};
 use rxrpc_proto::{
     AcceptError, AcceptOptions, BusyPolicy, CallError, CallId, CallOptions, Event, Fault, ListenError,
@@ -471,4 +471,95 @@ fn turning_a_call_away_does_not_make_the_finished_call_before_it_begin_again() {
     hand.call = 2;
     solo.hear(client_addr(), &hand.whole(b"second"));
     assert_eq!(incoming(solo.events.clone()).len(), 1, "call 2 comes again");
+}
+
+#[test]
+fn what_a_waiting_call_received_is_acknowledged_softly_until_it_is_accepted() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(0x100);
+    for seq in 1..=3 {
+        solo.hear(client_addr(), &hand.data(seq, Flags::NONE, &[7; 100]));
+    }
+    solo.wait(ms(10));
+    let acks = solo.take_type(PacketType::Ack);
+    let last = acks.last().unwrap();
+    assert_eq!((last.acked().1, last.table(), last.rwind()), (1, vec![1, 1, 1], 255));
+    let call = solo.accept();
+    solo.wait(ms(10));
+    let ack = solo.take_type(PacketType::Ack).pop().unwrap();
+    assert_eq!((ack.acked().1, ack.table(), ack.rwind()), (4, vec![], 255));
+    assert_eq!(solo.read(call).len(), 300);
+}
+
+#[test]
+fn a_waiting_call_takes_no_more_than_a_table_describes_and_goes_on_once_accepted() {
+    let mut pair = Pair::new();
+    let data = pattern(1_000_000);
+    let call = pair.request(&data);
+    pair.run_for(Duration::from_secs(5));
+    let distinct = pair.all(CLIENT, PacketType::Data).iter().map(|(_, f)| f.header.seq).max();
+    assert_eq!(distinct, Some(255));
+    let served = pair.accept();
+    assert!(pair.read_request(served) == data);
+    assert_eq!(pair.outcome(CLIENT, call), None);
+}
+
+#[test]
+fn a_call_turned_away_after_its_request_was_acknowledged_fails_as_busy_or_is_sent_again() {
+    for (busy, outcome) in [(BusyPolicy::Fail, Some(Err(CallError::Busy))), (BusyPolicy::Retry, None)] {
+        let mut pair = Pair::new();
+        let call = pair.begin(CallOptions { busy, ..Default::default() });
+        pair.write_all(CLIENT, call, b"x");
+        pair.run_for(ms(100));
+        assert_eq!(pair.count(SERVER, PacketType::Ack), 1);
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+        pair.run_for(ms(5));
+        assert_eq!(pair.outcome(CLIENT, call), outcome);
+        if outcome.is_none() {
+            let served = pair.accept();
+            assert_eq!(pair.read_request(served), b"x");
+        }
+    }
+}
+
+#[test]
+fn a_client_turned_away_again_and_again_asks_at_growing_intervals() {
+    let mut pair = Pair::new();
+    let call = pair.begin(CallOptions { busy: BusyPolicy::Retry, ..Default::default() });
+    pair.write_all(CLIENT, call, b"x");
+    for _ in 0..5 {
+        while pair.ends[SERVER].waiting(SERVICE).is_none() {
+            assert!(pair.step());
+        }
+        pair.run_for(ms(100));
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+    }
+    let sent: Vec<Duration> =
+        pair.all(CLIENT, PacketType::Data).iter().map(|(at, _)| *at - pair.sent[0].0).collect();
+    // 0.11 s to be turned away, then 2 initial time-outs; then 4, 8, 16 of 30 ms, as the round trip is known.
+    assert_eq!(sent, [0, 2110, 2340, 2690, 3280].map(ms));
+}
+
+#[test]
+fn a_call_turned_away_by_choice_succeeds_when_its_client_sends_it_again() {
+    let mut pair = Pair::new();
+    let call = pair.begin(CallOptions { busy: BusyPolicy::Retry, ..Default::default() });
+    pair.write_all(CLIENT, call, b"again");
+    for _ in 0..2 {
+        while pair.ends[SERVER].waiting(SERVICE).is_none() {
+            assert!(pair.step());
+        }
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+        assert!(pair.ends[SERVER].call(waiting).is_none());
+    }
+    pair.pump();
+    assert_eq!(pair.count(SERVER, PacketType::Busy), 2);
+    let served = pair.accept();
+    assert_eq!(pair.read_request(served), b"again");
+    pair.write_all(SERVER, served, b"done");
+    assert_eq!(pair.run_to_end(CLIENT, call), Ok(()));
+    assert_eq!(pair.places().iter().map(|p| p.2).collect::<Vec<_>>(), [1, 1, 1], "one call number");
 }

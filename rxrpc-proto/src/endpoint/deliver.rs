@@ -261,18 +261,23 @@ impl Endpoint {
         }
     }
 
-    /// The server has no room. Nothing it has acknowledged can be busy, and a call of ours that we aborted
-    /// on this channel may be what it is busy with.
+    /// The server has no room. Nothing it has acknowledged for good can be busy, and a call of ours that we
+    /// aborted on this channel may be what it is busy with.
     fn on_busy(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let bounds = self.bounds;
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Side::Client { busy, after_abort, .. } = call.side else { return };
-        let untouched = call.send.una == 1 && call.send.soft_acked == 0;
-        if matches!(call.state, State::SendRequest | State::AwaitReply)
-            && untouched
-            && !after_abort
-            && busy == BusyPolicy::Fail
-        {
-            self.complete(now, key, Err(CallError::Busy));
+        if !matches!(call.state, State::SendRequest | State::AwaitReply) || call.send.una > 1 {
+            return;
+        }
+        match busy {
+            BusyPolicy::Fail if !after_abort => self.complete(now, key, Err(CallError::Busy)),
+            BusyPolicy::Fail => {}
+            BusyPolicy::Retry => {
+                if let Some(peer) = self.peers.get(call.peer as usize) {
+                    call.send.on_turned_away(now, &bounds, &peer.rtt);
+                }
+            }
         }
     }
 

@@ -230,7 +230,8 @@ impl Endpoint {
     fn emit_due_ack(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
         let Some(call) = self.calls.get(key as usize) else { return false };
         let Some(due) = call.ack.next() else { return false };
-        let size = HEADER_LEN + ack_body_len(call.recv.table().len(), true);
+        let entries = call.recv.table().len() + call.revocable() as usize;
+        let size = HEADER_LEN + ack_body_len(entries, true);
         if !self.may_join(now, place, Class::Ack, size, batch) {
             return true;
         }
@@ -254,15 +255,17 @@ impl Endpoint {
             peer.validation.on_asked(now);
         }
         header.emit(&mut buf.bytes);
+        let revocable = call.revocable();
         let fields = AckFields {
             buffer_space: 0,
             max_skew: 0,
-            first_packet: call.recv.base(),
+            first_packet: call.recv.base() - revocable,
             previous_packet: call.recv.highest(),
             serial: due.serial,
             reason: due.reason,
         };
-        emit_ack(&mut buf.bytes, &fields, call.recv.table(), Some(&trailer(peer, window)));
+        let table = core::iter::repeat_n(true, revocable as usize).chain(call.recv.table());
+        emit_ack(&mut buf.bytes, &fields, table, Some(&trailer(peer, window + revocable)));
         call.recv.offer(window);
         call.ack.on_sent(due);
         call.stats.acks_sent += 1;

@@ -14,7 +14,10 @@ use crate::wire::{AbortCode, Flags, Header, PacketType};
 /// How a waiting call is turned away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
-    /// With BUSY: the client may try again.
+    /// With BUSY: the client may try again. Clients that heed BUSY (ours do) get it at any time. Others, like
+    /// OpenAFS and Linux, know it only from repeating a request that nobody acknowledges: if the call has
+    /// waited longer than [`Timing::delayed_ack`](crate::Timing::delayed_ack) they wait for their own time-out,
+    /// and an abort code tells them more.
     Busy,
     /// With an abort code. 0 would say "no error": RX_USER_ABORT is sent instead.
     Abort(AbortCode),
@@ -120,7 +123,11 @@ impl Endpoint {
     /// [`AcceptError`] says why there is no such call. The id is unknown afterwards.
     pub fn accept(&mut self, id: CallId, options: AcceptOptions) -> Result<(), AcceptError> {
         let key = self.take_waiting(id)?;
+        let by = self.now + self.config.timing.delayed_ack;
         let Some(call) = self.calls.get_mut(key as usize) else { return Err(AcceptError::NothingWaiting) };
+        if call.revocable() > 0 && call.stats.acks_sent > 0 {
+            call.ack.delay(by, 0);
+        }
         call.side = Side::Service { accepted: true };
         call.tag = options.tag;
         if let Some(lifetime) = options.lifetime {
