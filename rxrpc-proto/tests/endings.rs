@@ -390,3 +390,19 @@ fn acknowledgements_of_a_call_that_is_over_change_nothing() {
     assert_eq!(solo.take().len(), 0);
     assert_eq!(solo.end.call(call).unwrap().outcome(), Some(Ok(())));
 }
+
+#[test]
+fn no_event_follows_the_end_of_a_call_that_waited_to_write() {
+    let mut pair = Pair::with(|c| c.limits.send_total = 20_000);
+    let hog = pair.begin(CallOptions::default());
+    let waits = pair.begin(CallOptions::default());
+    assert_eq!(pair.ends[CLIENT].call(hog).unwrap().write(&pattern(20_000)), Ok(20_000));
+    assert_eq!(pair.ends[CLIENT].call(waits).unwrap().write(b"x"), Err(WriteError::Blocked));
+    pair.ends[CLIENT].call(waits).unwrap().abort(CODE);
+    pair.ends[CLIENT].call(hog).unwrap().finish().unwrap();
+    let served = pair.accept();
+    pair.read_request(served);
+    pair.run_for(ms(100));
+    assert_eq!(pair.ends[CLIENT].stats().unacknowledged, 0);
+    assert_eq!(ended_once(&mut pair, CLIENT, waits), News::ENDED);
+}
