@@ -406,3 +406,30 @@ fn no_event_follows_the_end_of_a_call_that_waited_to_write() {
     assert_eq!(pair.ends[CLIENT].stats().unacknowledged, 0);
     assert_eq!(ended_once(&mut pair, CLIENT, waits), News::ENDED);
 }
+
+#[test]
+fn a_remote_abort_is_told_ahead_of_unread_data_which_is_gone() {
+    let (mut pair, call, served) = STAGES[2].reach();
+    assert_eq!(pair.ends[CLIENT].call(call).unwrap().readable(), 3000);
+    pair.ends[SERVER].call(served).unwrap().abort(CODE);
+    pair.run_for(ms(10));
+    let mut view = pair.ends[CLIENT].call(call).unwrap();
+    assert_eq!(view.readable(), 0);
+    assert_eq!(view.read_chunk(10), Err(ReadError::Ended(CallError::RemoteAbort(CODE))));
+    assert_eq!(pair.ends[CLIENT].stats().unread, 0);
+}
+
+#[test]
+fn an_abort_by_the_server_reaches_the_client_from_every_state() {
+    for stage in &STAGES[..3] {
+        let (mut pair, call, served) = stage.reach();
+        assert!(pair.ends[SERVER].call(served).unwrap().abort(CODE));
+        pair.pump();
+        pair.run_for(ms(5));
+        let ends = [Some(Err(CallError::RemoteAbort(CODE))), Some(Err(CallError::LocalAbort(CODE)))];
+        assert_eq!(both(&mut pair, call, served), ends, "{}", stage.name);
+        ended_once(&mut pair, CLIENT, call);
+        ended_once(&mut pair, SERVER, served);
+        assert_eq!(pair.count(CLIENT, PacketType::Abort), 0, "{}: an abort is not answered", stage.name);
+    }
+}

@@ -108,10 +108,13 @@ impl Endpoint {
         self.start_versions(now);
         self.settle(now);
         buf.bytes.clear();
-        let transmit = match self.transmit_loose(buf) {
-            Some(loose) => loose,
-            None => self.transmit_peer(now, buf)?,
-        };
+        let mut next = self.transmit_loose(buf).or_else(|| self.transmit_peer(now, buf));
+        if next.is_none() && !self.dirty_calls.is_empty() {
+            // A call whose peer may not be sent more has asked for a PING instead.
+            self.settle(now);
+            next = self.transmit_peer(now, buf);
+        }
+        let transmit = next?;
         self.stats.batches_sent += 1;
         self.stats.datagrams_sent += transmit.datagrams() as u64;
         self.stats.bytes_sent += transmit.len as u64;
