@@ -185,6 +185,12 @@ impl Call {
         !matches!(self.side, Side::Service { accepted: false })
     }
 
+    /// Packets in order that are acknowledged softly only: all of them while the call waits to be accepted, as
+    /// it may still be turned away and its request be wanted again.
+    pub(crate) fn revocable(&self) -> u32 {
+        if self.is_accepted() { 0 } else { self.recv.base() - 1 }
+    }
+
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self.state {
             State::Complete(outcome) => Some(outcome),

@@ -76,6 +76,8 @@ pub(crate) struct SendHalf {
     pub(crate) recovery_end: Option<u32>,
     /// Time-outs in a row.
     pub(crate) backoff: u32,
+    /// How often the peer dropped what it had acknowledged softly.
+    turned_away: u32,
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
@@ -106,6 +108,7 @@ impl SendHalf {
             cc: NewReno::new(threshold),
             recovery_end: None,
             backoff: 0,
+            turned_away: 0,
             timer: None,
             newest_ack: (1, 0),
             newest_ack_serial: 0,
@@ -235,6 +238,21 @@ impl SendHalf {
         for i in self.peer_window.max(1)..self.packets.len() as u32 {
             self.mark_lost(self.una.wrapping_add(i));
         }
+    }
+
+    /// The peer dropped all it had acknowledged softly: it is sent again when the time-out comes, which waits
+    /// longer each time this happens.
+    pub(crate) fn on_turned_away(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
+        if self.soft_acked == 0 {
+            return;
+        }
+        for packet in &mut self.packets {
+            self.in_flight += u32::from(core::mem::replace(&mut packet.acked, false));
+        }
+        self.soft_acked = 0;
+        self.turned_away += 1;
+        self.backoff = self.turned_away;
+        self.arm_timeout(now, bounds, rtt);
     }
 
     /// Whether anything is under way, or could be, so that a time-out makes sense.

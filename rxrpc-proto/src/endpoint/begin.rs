@@ -11,7 +11,7 @@ use crate::event::CallId;
 use crate::time::Instant;
 use crate::wire::CHANNELS;
 
-/// Connections of a bundle before the server was heard.
+/// Connections of a bundle while the server has no proof of our address.
 const FIRST_CONNECTIONS: usize = 16;
 /// Largest connection id; the two bits below it hold the channel.
 const MAX_CONNECTION_ID: u32 = 0x3fff_ffff;
@@ -158,9 +158,9 @@ impl Endpoint {
     fn open_connection(&mut self, now: Instant, key: u32) -> Option<(u32, usize)> {
         let bundle = self.bundles.get(key as usize)?;
         let limit = if bundle.exclusive { 1 } else { self.config.limits.connections_per_bundle };
-        // A server keeps few connections of a client it has never heard from: wait for its first answer
-        // rather than have them dropped.
-        let known = self.peers.get(bundle.key.peer as usize).is_some_and(|p| p.rtt.smoothed().is_some());
+        // A server keeps few connections of a client that has not proved its address: wait until we have
+        // acknowledged something of it rather than have them dropped.
+        let known = self.peers.get(bundle.key.peer as usize).is_some_and(|p| p.knows_us(now));
         let limit = if known { limit } else { limit.min(FIRST_CONNECTIONS) };
         if bundle.connections.len() >= limit || bundle.is_probing() {
             return None;

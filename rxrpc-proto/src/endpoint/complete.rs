@@ -27,6 +27,11 @@ fn abort_code(error: &CallError) -> Option<AbortCode> {
     }
 }
 
+/// The code an application aborts with. Peers take 0 for no error at all.
+pub(super) fn not_zero(code: AbortCode) -> AbortCode {
+    if code.0 == 0 { AbortCode::RX_USER_ABORT } else { code }
+}
+
 impl Endpoint {
     /// End a call. Does nothing to one that is over.
     pub(super) fn complete(&mut self, now: Instant, key: u32, outcome: Outcome) {
@@ -43,6 +48,7 @@ impl Endpoint {
         self.unacknowledged = self.unacknowledged.saturating_sub(call.send.buffer.len());
         call.send.clear();
         call.abort_wish = None;
+        call.write_blocked = false;
         if outcome.is_err() {
             call.recv.clear();
         }
@@ -92,6 +98,7 @@ impl Endpoint {
         let final_ack = now + self.config.timing.final_ack;
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
         let is_client = connection.is_client();
+        let known = self.peers.get(connection.peer as usize).is_some_and(|p| p.knows_us(now));
         let Some(channel) = connection.channel_mut(place.channel) else { return };
         channel.call = None;
         if let Some((outcome, received)) = end {
@@ -105,7 +112,9 @@ impl Endpoint {
             channel.last = Some(Terminal { number: place.number, ending });
             channel.replay = tell.then_some(0);
             if outcome.is_ok() && is_client {
-                channel.final_ack_at = Some(final_ack);
+                // To a server that may doubt our address it goes out now: it is the proof.
+                channel.final_ack_at = known.then_some(final_ack);
+                channel.replay = (!known).then_some(0);
             }
         }
         self.end_probe(place, end.map(|(outcome, _)| outcome));

@@ -25,9 +25,6 @@ impl Endpoint {
         {
             call.heard_serial = Some(header.serial);
         }
-        if let Side::Client { bundle, .. } = call.side {
-            self.after_answer(bundle);
-        }
         self.touch(key);
         match body {
             Body::Data(data) => self.on_data(now, key, data),
@@ -36,13 +33,6 @@ impl Endpoint {
             Body::Abort(code) => self.complete(now, key, Err(CallError::RemoteAbort(*code))),
             Body::Busy => self.on_busy(now, key),
             Body::Challenge(_) | Body::Response(_) | Body::Debug(_) | Body::Version(_) | Body::Ignored => {}
-        }
-    }
-
-    /// The server was heard: calls that waited for that may open connections.
-    fn after_answer(&mut self, bundle: u32) {
-        if self.bundles.get(bundle as usize).is_some_and(|b| b.has_waiting()) {
-            self.touch_bundle(bundle);
         }
     }
 
@@ -274,16 +264,23 @@ impl Endpoint {
         }
     }
 
-    /// The server has no room. Nothing it has acknowledged can be busy, and a call of ours that we aborted
-    /// on this channel may be what it is busy with. BUSY alone keeps no call alive.
+    /// The server has no room. Nothing it has acknowledged for good can be busy, and a call of ours that we
+    /// aborted on this channel may be what it is busy with. BUSY alone keeps no call alive.
     fn on_busy(&mut self, now: Instant, key: u32) {
+        let bounds = self.bounds;
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Side::Client { busy, after_abort, .. } = call.side else { return };
-        let untouched = call.send.una == 1 && call.send.soft_acked == 0;
-        if matches!(call.state, State::SendRequest | State::AwaitReply) && untouched {
-            call.turned_away = true;
-            if !after_abort && busy == BusyPolicy::Fail {
-                self.complete(now, key, Err(CallError::Busy));
+        if !matches!(call.state, State::SendRequest | State::AwaitReply) || call.send.una > 1 {
+            return;
+        }
+        call.turned_away = true;
+        match busy {
+            BusyPolicy::Fail if !after_abort => self.complete(now, key, Err(CallError::Busy)),
+            BusyPolicy::Fail => {}
+            BusyPolicy::Retry => {
+                if let Some(peer) = self.peers.get(call.peer as usize) {
+                    call.send.on_turned_away(now, &bounds, &peer.rtt);
+                }
             }
         }
     }

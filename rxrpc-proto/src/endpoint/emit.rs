@@ -230,7 +230,8 @@ impl Endpoint {
     fn emit_due_ack(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
         let Some(call) = self.calls.get(key as usize) else { return false };
         let Some(due) = call.ack.next() else { return false };
-        let size = HEADER_LEN + ack_body_len(call.recv.table().len(), true);
+        let entries = call.recv.table().len() + call.revocable() as usize;
+        let size = HEADER_LEN + ack_body_len(entries, true);
         if !self.may_join(now, place, Class::Ack, size, batch) {
             return true;
         }
@@ -254,18 +255,35 @@ impl Endpoint {
             peer.validation.on_asked(now);
         }
         header.emit(&mut buf.bytes);
+        let revocable = call.revocable();
         let fields = AckFields {
             buffer_space: 0,
             max_skew: 0,
-            first_packet: call.recv.base(),
+            first_packet: call.recv.base() - revocable,
             previous_packet: call.recv.highest(),
             serial: due.serial,
             reason: due.reason,
         };
-        emit_ack(&mut buf.bytes, &fields, call.recv.table(), Some(&trailer(peer, window)));
+        let table = core::iter::repeat_n(true, revocable as usize).chain(call.recv.table());
+        emit_ack(&mut buf.bytes, &fields, table, Some(&trailer(peer, window + revocable)));
         call.recv.offer(window);
         call.ack.on_sent(due);
         call.stats.acks_sent += 1;
+        if due.serial != 0 {
+            self.on_proof_given(now, place.connection);
+        }
+    }
+
+    /// An acknowledgement named a serial of the server's: more connections to it may be opened.
+    fn on_proof_given(&mut self, now: Instant, connection: u32) {
+        let Some(connection) = self.connections.get(connection as usize) else { return };
+        let Role::Client { bundle, .. } = connection.role else { return };
+        let Some(peer) = self.peers.get_mut(connection.peer as usize) else { return };
+        let knew = peer.knows_us(now);
+        peer.proved_to = Some(now);
+        if !knew {
+            self.touch_bundle(bundle);
+        }
     }
 
     /// What a connection has to say itself: how calls ended, and questions to a new address.
@@ -283,7 +301,7 @@ impl Endpoint {
             if !self.may_join(now, &place, Class::Control, size, batch) {
                 return if batch.count > before { Turn::Again } else { Turn::Passed };
             }
-            self.write_ending(&place, &replay.0, replay.1, batch.buf);
+            self.write_ending(now, &place, &replay.0, replay.1, batch.buf);
             let local_ip = self.local_ip(key);
             batch.added(Class::Control, size, local_ip);
             self.spend(now, key, size);
@@ -300,7 +318,14 @@ impl Endpoint {
     }
 
     /// Say again how the last call of a channel ended.
-    fn write_ending(&mut self, place: &Place, last: &Terminal, serial: u32, buf: &mut TransmitBuf) {
+    fn write_ending(
+        &mut self,
+        now: Instant,
+        place: &Place,
+        last: &Terminal,
+        serial: u32,
+        buf: &mut TransmitBuf,
+    ) {
         let window = self.config.limits.window;
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
         let Some(peer) = self.peers.get(connection.peer as usize) else { return };
@@ -328,6 +353,7 @@ impl Endpoint {
                     reason: if serial == 0 { AckReason::Delay } else { AckReason::Duplicate },
                 };
                 emit_ack(&mut buf.bytes, &fields, core::iter::empty(), Some(&trailer(peer, window)));
+                self.on_proof_given(now, place.connection);
             }
         }
     }

@@ -16,7 +16,8 @@ impl Endpoint {
     pub(super) fn notify(&mut self, key: u32, news: News) {
         let id = self.call_id(key);
         let Some(call) = self.calls.get_mut(key as usize) else { return };
-        if call.released {
+        // Nothing follows the end, not even that a writer could go on.
+        if call.released || !(call.state.is_live() || news.ended()) {
             return;
         }
         call.news = call.news.with(news);

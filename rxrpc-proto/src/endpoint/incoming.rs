@@ -29,9 +29,9 @@ impl Endpoint {
         body: &Body<'_>,
         len: usize,
     ) {
-        let service = self.served_by(header);
+        let service = self.service_of(header);
         if let Err(fault) = self.admit(path, header, service).and_then(|()| self.make_room(now, path)) {
-            return self.refuse(now, path, header, fault);
+            return self.refuse(now, path, header, fault, true);
         }
         let known = self.known_peer(&path.peer).is_some();
         let peer = self.peer_for(path.peer);
@@ -39,7 +39,7 @@ impl Endpoint {
             // The datagram came before the peer was known.
             p.validation.on_received(len);
         }
-        let connection = self.insert_service_connection(now, path, peer, header);
+        let connection = self.insert_service_connection(now, path, peer, header, service);
         self.start_call(now, path, connection, header, body);
     }
 
@@ -58,7 +58,7 @@ impl Endpoint {
             self.end_implicitly(now, call);
         }
         if let Err(fault) = self.admit(path, header, service) {
-            return self.refuse(now, path, header, fault);
+            return self.refuse(now, path, header, fault, false);
         }
         if let Some(connection) = self.connections.get_mut(key as usize)
             && let Some(channel) = connection.channel_mut(header.channel())
@@ -69,14 +69,15 @@ impl Endpoint {
         self.start_call(now, path, key, header, body);
     }
 
-    /// The service that the first call of a connection is for: the newer one, if the client wishes for it.
-    fn served_by(&self, header: &Header) -> u16 {
-        let newer = self.services.get(&header.service_id).and_then(|s| s.options.upgrade_to);
-        let wished = newer.filter(|n| header.user_status == UPGRADE_WISH && self.services.contains_key(n));
-        wished.unwrap_or(header.service_id)
+    /// The service of a new connection: the one named, or the newer one that the client is moved to.
+    fn service_of(&self, header: &Header) -> u16 {
+        let named = header.service_id;
+        let newer = self.services.get(&named).and_then(|s| s.options.upgrade_to);
+        let wishes = header.user_status == UPGRADE_WISH;
+        newer.filter(|newer| wishes && self.services.contains_key(newer)).unwrap_or(named)
     }
 
-    /// Rows 16 to 21: may this call to `service` begin?
+    /// Rows 16 to 21: may this call of `service` begin?
     fn admit(&mut self, path: &Path, header: &Header, service: u16) -> Result<(), Fault> {
         let limits = &self.config.limits;
         if self.closed {
@@ -104,11 +105,12 @@ impl Endpoint {
         Ok(())
     }
 
-    fn refuse(&mut self, now: Instant, path: &Path, header: &Header, fault: Fault) {
+    /// `connection`: nothing lives on the connection, so all of it is refused.
+    fn refuse(&mut self, now: Instant, path: &Path, header: &Header, fault: Fault, connection: bool) {
         self.fault(fault);
         match fault {
             Fault::Closed | Fault::ServiceNotOffered | Fault::UnsupportedSecurity => {
-                self.refuse_packet(now, path, header, AbortCode::RX_INVALID_OPERATION, true);
+                self.refuse_packet(now, path, header, AbortCode::RX_INVALID_OPERATION, connection);
             }
             Fault::NoRoom => self.reject_busy(now, path, header),
             _ => {}
@@ -157,7 +159,14 @@ impl Endpoint {
         Ok(())
     }
 
-    fn insert_service_connection(&mut self, now: Instant, path: &Path, peer: u32, header: &Header) -> u32 {
+    fn insert_service_connection(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        peer: u32,
+        header: &Header,
+        service: u16,
+    ) -> u32 {
         let validated = self.is_trusted(now, path);
         let init = ConnectionInit {
             role: Role::Service { validated },
@@ -165,13 +174,13 @@ impl Endpoint {
             local_ip: path.local_ip,
             epoch: header.epoch,
             cid: header.connection_id(),
-            service: header.service_id,
+            service,
             first_serial: (rand_core::Rng::next_u32(&mut self.rng) & FIRST_SERIAL_MASK).max(1),
             now,
             replays_per_second: self.config.limits.replays_per_second,
         };
         let mut connection = Connection::new(&init);
-        connection.service = self.served_by(header);
+        connection.asked_service = header.service_id;
         let key = self.connections.insert(connection) as u32;
         self.service_index.insert(ServiceKey::new(path.peer, init.epoch, init.cid), key);
         if let Some(p) = self.peers.get_mut(peer as usize) {

@@ -116,10 +116,10 @@ impl Endpoint {
         let timing = &self.config.timing;
         let idle_since = connection.idle_since?;
         Some(match connection.role {
-            Role::Client { .. } if connection.retired => idle_since + RETIRED_LIFE,
             Role::Client { .. } if self.client_connections > timing.fast_reap_above => {
                 idle_since + timing.idle_client_fast
             }
+            Role::Client { .. } if connection.retired => idle_since + RETIRED_LIFE,
             Role::Client { .. } => idle_since + timing.idle_client,
             Role::Service { validated: true } => idle_since + timing.idle_service,
             Role::Service { validated: false } => connection.created + timing.unvalidated_life,

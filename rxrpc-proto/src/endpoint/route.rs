@@ -130,20 +130,20 @@ impl Endpoint {
         }
     }
 
-    /// The peer has ended the whole connection.
+    /// The peer has ended the whole connection. A client forgets it at once: it has nothing to repeat, and must
+    /// not count among the connections its bundle may have.
     fn on_connection_abort(&mut self, now: Instant, key: u32, code: AbortCode) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         connection.retired = true;
-        if let Role::Client { bundle, .. } = connection.role
-            && let Some(bundle) = self.bundles.get_mut(bundle as usize)
-        {
-            bundle.drop_free(key);
-        }
-        let calls = self.connections.get(key as usize).map(|c| c.calls()).unwrap_or_default();
-        for call in calls {
+        let is_client = connection.is_client();
+        for call in connection.calls() {
             self.complete(now, call, Err(CallError::RemoteAbort(code)));
         }
-        self.set_connection_timer(key);
+        if is_client {
+            self.drop_connection(key);
+        } else {
+            self.set_connection_timer(key);
+        }
     }
 
     /// Row 26: a packet of the call that was last on its channel. The peer may have missed how it ended.

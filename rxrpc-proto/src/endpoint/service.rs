@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 
 use super::Endpoint;
+use super::complete::not_zero;
 use crate::call::{Outcome, Side};
 use crate::config::{AcceptOptions, ServiceOptions};
 use crate::error::{AcceptError, CallError, ListenError};
@@ -13,10 +14,12 @@ use crate::wire::{AbortCode, Flags, Header, PacketType};
 /// How a waiting call is turned away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
-    /// With BUSY: the client may try again. If something of the call was acknowledged before, the client cannot
-    /// send that again, and gets an ABORT with RX_CALL_DEAD.
+    /// With BUSY: the client may try again. Clients that heed BUSY (ours do) get it at any time. Others, like
+    /// OpenAFS and Linux, know it only from repeating a request that nobody acknowledges: if the call has
+    /// waited longer than [`Timing::delayed_ack`](crate::Timing::delayed_ack) they wait for their own time-out,
+    /// and an abort code tells them more.
     Busy,
-    /// With an abort code, not 0.
+    /// With an abort code. 0 would say "no error": RX_USER_ABORT is sent instead.
     Abort(AbortCode),
 }
 
@@ -120,7 +123,11 @@ impl Endpoint {
     /// [`AcceptError`] says why there is no such call. The id is unknown afterwards.
     pub fn accept(&mut self, id: CallId, options: AcceptOptions) -> Result<(), AcceptError> {
         let key = self.take_waiting(id)?;
+        let by = self.now + self.config.timing.delayed_ack;
         let Some(call) = self.calls.get_mut(key as usize) else { return Err(AcceptError::NothingWaiting) };
+        if call.revocable() > 0 && call.stats.acks_sent > 0 {
+            call.ack.delay(by, 0);
+        }
         call.side = Side::Service { accepted: true };
         call.tag = options.tag;
         if let Some(lifetime) = options.lifetime {
@@ -139,7 +146,9 @@ impl Endpoint {
         let key = self.take_waiting(id)?;
         let now = self.now;
         match how {
-            Rejection::Abort(code) => self.complete(now, key, Err(CallError::LocalAbort(code))),
+            Rejection::Abort(code) => {
+                self.complete(now, key, Err(CallError::LocalAbort(not_zero(code))));
+            }
             Rejection::Busy => self.turn_away(now, key),
         }
         self.forget_waiting(key);
@@ -149,10 +158,8 @@ impl Endpoint {
     /// Refuse a call that has begun as if it had not: the client may send it again.
     fn turn_away(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get(key as usize) else { return };
-        if call.stats.acks_sent > 0 {
-            return self.complete(now, key, Err(CallError::LocalAbort(AbortCode::RX_CALL_DEAD)));
-        }
         let (place, peer) = (call.place, call.peer);
+        // The call before it stays the last one: a late packet of it must not begin it again.
         let before =
             place.and_then(|p| self.connections.get(p.connection as usize)?.channel(p.channel)?.last);
         self.complete(now, key, Err(CallError::Busy));
@@ -174,7 +181,7 @@ impl Endpoint {
         let local_ip = connection.local_ip;
         if let Some(channel) = connection.channel_mut(place.channel) {
             channel.last = before;
-            channel.counter = before.map_or(0, |last| last.number);
+            channel.counter = place.number - 1;
         }
         if let Some(peer) = self.peers.get(peer as usize) {
             self.outbox.push(peer.addr, local_ip, header.to_bytes().to_vec());

@@ -8,6 +8,7 @@ use crate::call::{Call, State};
 use crate::event::News;
 use crate::peer::{Class, Token};
 use crate::time::Instant;
+use crate::wire::MAX_SACK;
 
 /// Least wait before a closed window is asked about.
 const WINDOW_PROBE: Duration = Duration::from_millis(250);
@@ -100,7 +101,9 @@ impl Endpoint {
         let share = self.config.socket_receive_buffer / 2 / self.streaming.max(1);
         let by_socket = (share / (crate::wire::JUMBO_DATA_LEN + OVERHEAD)).max(LEAST);
         let cap = self.config.limits.window.min(u32::try_from(by_socket).unwrap_or(u32::MAX));
-        call.recv.window(self.receive_room(call), cap)
+        // The table of an acknowledgement reaches no further than this.
+        let describable = (MAX_SACK as u32).saturating_sub(call.revocable());
+        call.recv.window(self.receive_room(call), cap).min(describable)
     }
 
     /// The reader made room: take in what waited for it, and tell the peer if it nears the old edge.

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use super::Endpoint;
+use super::complete::not_zero;
 use crate::call::{Call, Outcome, State};
 use crate::error::{CallError, ReadError, WriteError};
 use crate::event::CallId;
@@ -311,8 +312,7 @@ impl CallMut<'_> {
     ///
     /// Code 0 would say "no error": RX_USER_ABORT is sent instead.
     pub fn abort(&mut self, code: AbortCode) -> bool {
-        let code = if code.0 == 0 { AbortCode::RX_USER_ABORT } else { code };
-        self.end_with(CallError::LocalAbort(code))
+        self.end_with(CallError::LocalAbort(not_zero(code)))
     }
 
     /// Abort the call because its data is not what was agreed on: the peer gets RX_USER_ABORT, and the call

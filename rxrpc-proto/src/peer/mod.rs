@@ -5,6 +5,7 @@ mod validation;
 
 use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 pub(crate) use ready::{Class, ReadyRings, Token};
 pub(crate) use validation::Validation;
@@ -18,6 +19,9 @@ pub(crate) const DATAGRAM_COST: usize = 28;
 /// IP, UDP and Rx headers over IPv6, which an MTU from the network includes.
 const PATH_HEADERS: u32 = 48 + HEADER_LEN as u32;
 
+/// How long peers count on a proof of our address, less what a path may take: OpenAFS and we do for 60 s.
+const PROOF_LASTS: Duration = Duration::from_secs(50);
+
 /// A remote address.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -30,6 +34,8 @@ pub(crate) struct Peer {
     /// Packets per jumbogram that our acknowledgements offer it.
     pub(crate) jumbo_offer: u32,
     pub(crate) validation: Validation,
+    /// When we last named a serial of its, which proves our address to it.
+    pub(crate) proved_to: Option<Instant>,
     /// Keys of its connections, in order.
     pub(crate) connections: BTreeSet<u32>,
     /// Of them, client connections.
@@ -60,6 +66,7 @@ impl Peer {
             max_payload: JUMBO_DATA_LEN,
             jumbo_offer,
             validation: Validation::default(),
+            proved_to: None,
             connections: BTreeSet::new(),
             client_connections: 0,
             unvalidated: 0,
@@ -85,6 +92,11 @@ impl Peer {
     /// Whether anything needs the peer to stay.
     pub(crate) fn is_used(&self) -> bool {
         !self.connections.is_empty() || self.users > 0 || self.calls > 0
+    }
+
+    /// Whether it has had a proof of our address that it may still count on.
+    pub(crate) fn knows_us(&self, now: Instant) -> bool {
+        self.proved_to.is_some_and(|at| now < at + PROOF_LASTS)
     }
 
     /// Take what an acknowledgement says of the peer's limits. Some peers count the Rx header in the two

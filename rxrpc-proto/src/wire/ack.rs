@@ -160,14 +160,13 @@ pub(super) fn emit_fixed(out: &mut Vec<u8>, fields: &AckFields, declared: u8) {
 pub fn emit_ack(
     out: &mut Vec<u8>,
     fields: &AckFields,
-    table: impl ExactSizeIterator<Item = bool>,
+    table: impl Iterator<Item = bool>,
     trailer: Option<&Trailer>,
 ) {
     let fixed_at = out.len();
     emit_fixed(out, fields, 0);
     let table_at = out.len();
     out.extend(table.take(MAX_SACK).map(u8::from));
-    // Counted, not asked: the length an iterator promises is not to be trusted with the format.
     let entries = out.len().saturating_sub(table_at);
     let count_at = fixed_at.saturating_add(ACK_FIXED_LEN.saturating_sub(1));
     if let Some(count) = out.get_mut(count_at) {

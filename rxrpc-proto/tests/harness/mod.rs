@@ -1,6 +1,8 @@
 //! Two endpoints without a runtime: a virtual clock and a network whose mishaps are scripted.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod solo;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,6 +35,7 @@ pub struct Flight {
     /// Side that sent it.
     pub from: usize,
     pub source: SocketAddr,
+    pub to: SocketAddr,
     pub header: Header,
     pub bytes: Vec<u8>,
 }
@@ -120,7 +123,7 @@ impl Pair {
 
     fn launch(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
         let header = Header::parse(&bytes).unwrap().0;
-        let flight = Flight { from, source: self.addrs[from], header, bytes };
+        let flight = Flight { from, source: self.addrs[from], to, header, bytes };
         self.sent.push((self.now, flight.clone()));
         let Some(target) = self.addrs.iter().position(|a| *a == to) else { return };
         for extra in (self.script)(&flight) {
@@ -268,6 +271,18 @@ impl Pair {
     /// How many packets of this kind were sent.
     pub fn count(&self, from: usize, packet_type: PacketType) -> usize {
         self.sent.iter().filter(|(_, f)| f.is(from, packet_type)).count()
+    }
+
+    /// The packets of this kind that were sent, in order.
+    pub fn all(&self, from: usize, packet_type: PacketType) -> Vec<(Instant, Flight)> {
+        self.sent.iter().filter(|(_, f)| f.is(from, packet_type)).cloned().collect()
+    }
+
+    /// Connection id, channel and call number of each DATA packet the client sent.
+    pub fn places(&self) -> Vec<(u32, usize, u32)> {
+        let data = self.all(CLIENT, PacketType::Data);
+        let place = |h: &Header| (h.connection_id(), h.channel(), h.call_number);
+        data.iter().map(|(_, f)| place(&f.header)).collect()
     }
 
     /// The news of a call among the collected events, in order; those events are used up.

@@ -1,0 +1,565 @@
+//! Service calls: offering, accepting, turning away, upgrading, ending implicitly.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::solo::{Hand, Solo};
+use harness::{CLIENT, Pair, SERVER, SERVICE, client_addr, ms, pattern, server_addr};
+use rxrpc_proto::wire::{AbortCode, Flags, PacketType};
+use rxrpc_proto::{
+    AcceptError, AcceptOptions, BusyPolicy, CallError, CallId, CallOptions, Event, Fault, ListenError,
+    Rejection, ServiceOptions, Target, TimeoutKind,
+};
+
+fn backlog(backlog: usize) -> ServiceOptions {
+    ServiceOptions { backlog, upgrade_to: None }
+}
+
+fn incoming(events: impl IntoIterator<Item = Event>) -> Vec<(CallId, u16)> {
+    let pick = |e| match e {
+        Event::Incoming { call, service } => Some((call, service)),
+        _ => None,
+    };
+    events.into_iter().filter_map(pick).collect()
+}
+
+#[test]
+fn one_endpoint_offers_any_number_of_services() {
+    let mut pair = Pair::new();
+    for service in 1000..1200 {
+        pair.ends[SERVER].listen(service, Default::default()).unwrap();
+    }
+    for service in [1199, 1000, 1100, SERVICE] {
+        let target = Target::new(server_addr(), service);
+        let call = pair.ends[CLIENT].begin_call(&target, CallOptions::default()).unwrap();
+        pair.write_all(CLIENT, call, b"x");
+    }
+    pair.run_for(ms(6));
+    let offered = incoming(pair.events[SERVER].clone());
+    assert_eq!(offered.iter().map(|o| o.1).collect::<Vec<_>>(), [1199, 1000, 1100, SERVICE]);
+    for (call, service) in offered {
+        assert_eq!(pair.ends[SERVER].waiting(service), Some(call));
+        let view = pair.ends[SERVER].call(call).unwrap();
+        assert_eq!((view.service(), view.peer(), view.is_client()), (service, client_addr(), false));
+    }
+}
+
+#[test]
+fn a_service_is_offered_once_and_not_as_number_zero() {
+    let mut solo = Solo::server(|_| {});
+    assert_eq!(solo.end.listen(0, backlog(1)), Err(ListenError::ZeroService));
+    assert_eq!(solo.end.listen(SERVICE, backlog(1)), Err(ListenError::InUse(SERVICE)));
+    solo.end.unlisten(SERVICE);
+    assert_eq!(solo.end.listen(SERVICE, backlog(1)), Ok(()));
+    solo.end.close();
+    assert_eq!(solo.end.listen(7, backlog(1)), Err(ListenError::EndpointClosed));
+}
+
+#[test]
+fn calls_wait_to_be_accepted_in_order_and_any_of_them_can_be_taken_first() {
+    let mut pair = Pair::new();
+    for i in 0..4 {
+        pair.request(&[i]);
+    }
+    pair.run_for(ms(6));
+    let offered: Vec<CallId> = incoming(pair.events[SERVER].clone()).iter().map(|o| o.0).collect();
+    assert_eq!(offered.len(), 4);
+    let end = &mut pair.ends[SERVER];
+    assert_eq!(end.waiting(SERVICE), Some(offered[0]));
+    end.accept(offered[2], AcceptOptions::default()).unwrap();
+    end.accept(offered[0], AcceptOptions::default()).unwrap();
+    assert_eq!(end.waiting(SERVICE), Some(offered[1]));
+    assert_eq!(pair.read(SERVER, offered[2]), [2]);
+    assert_eq!(pair.read(SERVER, offered[0]), [0]);
+}
+
+#[test]
+fn the_first_event_of_an_accepted_call_tells_of_what_it_had_received() {
+    let mut pair = Pair::new();
+    pair.request(b"x");
+    pair.run_for(ms(20));
+    let call = pair.ends[SERVER].waiting(SERVICE).unwrap();
+    assert_eq!(pair.news(SERVER, call), []);
+    pair.ends[SERVER].accept(call, AcceptOptions { tag: 9, lifetime: None }).unwrap();
+    pair.pump();
+    let expected = Event::Call { call, tag: 9, news: rxrpc_proto::News::READABLE };
+    assert_eq!(pair.events[SERVER].pop_back(), Some(expected));
+}
+
+#[test]
+fn beyond_the_backlog_calls_get_busy_and_fail_as_busy() {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].listen(9, backlog(2)).unwrap();
+    let target = Target::new(server_addr(), 9);
+    let calls: Vec<CallId> = (0..3)
+        .map(|_| {
+            let call = pair.ends[CLIENT].begin_call(&target, CallOptions::default()).unwrap();
+            pair.write_all(CLIENT, call, b"x");
+            call
+        })
+        .collect();
+    pair.run_for(ms(10));
+    assert_eq!(pair.count(SERVER, PacketType::Busy), 1);
+    assert_eq!(pair.ends[SERVER].stats().fault(Fault::NoRoom), 1);
+    let outcomes: Vec<_> = calls.iter().map(|c| pair.outcome(CLIENT, *c)).collect();
+    assert_eq!(outcomes, [None, None, Some(Err(CallError::Busy))]);
+}
+
+#[test]
+fn a_backlog_of_zero_turns_every_call_away() {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].listen(9, backlog(0)).unwrap();
+    let target = Target::new(server_addr(), 9);
+    let call = pair.ends[CLIENT].begin_call(&target, CallOptions::default()).unwrap();
+    pair.write_all(CLIENT, call, b"x");
+    assert_eq!(pair.run_to_end(CLIENT, call), Err(CallError::Busy));
+}
+
+#[test]
+fn accepting_makes_room_for_a_client_that_retries() {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].listen(9, backlog(1)).unwrap();
+    let target = Target::new(server_addr(), 9);
+    let begin = |pair: &mut Pair, data: &[u8]| {
+        let options = CallOptions { busy: BusyPolicy::Retry, ..Default::default() };
+        let call = pair.ends[CLIENT].begin_call(&target, options).unwrap();
+        pair.write_all(CLIENT, call, data);
+        call
+    };
+    begin(&mut pair, b"first");
+    let second = begin(&mut pair, b"second");
+    let start = pair.now;
+    pair.run_for(ms(500));
+    let first = pair.ends[SERVER].waiting(9).unwrap();
+    pair.ends[SERVER].accept(first, AcceptOptions::default()).unwrap();
+    pair.run_for(ms(504));
+    assert_eq!(pair.ends[SERVER].waiting(9), None);
+    pair.run_for(ms(1));
+    assert_eq!(pair.now - start, ms(1005), "one initial time-out and the way there");
+    let taken = pair.ends[SERVER].waiting(9).unwrap();
+    pair.ends[SERVER].accept(taken, AcceptOptions::default()).unwrap();
+    assert_eq!(pair.read(SERVER, taken), b"second");
+    assert_eq!(pair.outcome(CLIENT, second), None);
+}
+
+#[test]
+fn the_next_call_on_the_channel_of_one_turned_away_is_let_in() {
+    let mut pair = Pair::new();
+    pair.exchange(b"q", b"a");
+    let call = pair.request(b"x");
+    pair.run_for(ms(10));
+    let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+    pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+    assert_eq!(pair.run_to_end(CLIENT, call), Err(CallError::Busy));
+    assert_eq!(pair.exchange(b"q", b"a").0, b"q");
+    assert_eq!(pair.places().iter().map(|p| p.2).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn accepting_and_rejecting_say_when_there_is_nothing_to_take() {
+    let mut pair = Pair::new();
+    let call = pair.request(b"x");
+    pair.run_for(ms(10));
+    let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+    let end = &mut pair.ends[SERVER];
+    assert_eq!(end.accept(waiting, AcceptOptions::default()), Ok(()));
+    let nothing = Err(AcceptError::NothingWaiting);
+    assert_eq!(end.accept(waiting, AcceptOptions::default()), nothing);
+    assert_eq!(end.reject(waiting, Rejection::Busy), nothing);
+    let end = &mut pair.ends[CLIENT];
+    assert_eq!(end.accept(call, AcceptOptions::default()), nothing, "a call of ours");
+    end.release(call);
+    pair.pump();
+    assert_eq!(pair.ends[CLIENT].reject(call, Rejection::Busy), nothing);
+}
+
+#[test]
+fn a_call_aborted_while_it_waited_says_so_when_accepted_or_rejected() {
+    for accept in [true, false] {
+        let mut pair = Pair::new();
+        let call = pair.request(b"x");
+        pair.run_for(ms(10));
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[CLIENT].call(call).unwrap().abort(AbortCode(33));
+        pair.run_for(ms(10));
+        let end = &mut pair.ends[SERVER];
+        let result = match accept {
+            true => end.accept(waiting, AcceptOptions::default()),
+            false => end.reject(waiting, Rejection::Busy),
+        };
+        assert_eq!(result, Err(AcceptError::Aborted(CallError::RemoteAbort(AbortCode(33)))));
+        assert!(end.call(waiting).is_none());
+        assert_eq!((end.waiting(SERVICE), end.stats().calls), (None, 0));
+        pair.run_for(ms(100));
+        assert_eq!(pair.news(SERVER, waiting), [], "no event of a call that nobody took");
+    }
+}
+
+#[test]
+fn a_call_that_timed_out_while_it_waited_says_so() {
+    let mut pair = Pair::new();
+    pair.request(b"x");
+    pair.run_for(ms(10));
+    let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+    pair.script = Box::new(|_| vec![]);
+    pair.run_for(Duration::from_secs(21));
+    let timed_out = AcceptError::TimedOut(TimeoutKind::Silence);
+    assert_eq!(pair.ends[SERVER].accept(waiting, AcceptOptions::default()), Err(timed_out));
+}
+
+#[test]
+fn calls_that_died_while_they_waited_make_room_in_the_backlog() {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].listen(9, backlog(2)).unwrap();
+    let target = Target::new(server_addr(), 9);
+    for _ in 0..5 {
+        let call = pair.ends[CLIENT].begin_call(&target, CallOptions::default()).unwrap();
+        pair.write_all(CLIENT, call, b"x");
+        pair.run_for(ms(10));
+        pair.ends[CLIENT].release(call);
+        pair.run_for(ms(10));
+    }
+    assert_eq!(pair.count(SERVER, PacketType::Busy), 0);
+}
+
+#[test]
+fn a_released_waiting_call_is_aborted_and_leaves_the_queue() {
+    let mut pair = Pair::new();
+    let call = pair.request(b"x");
+    pair.run_for(ms(10));
+    let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+    pair.ends[SERVER].release(waiting);
+    assert_eq!(pair.run_to_end(CLIENT, call), Err(CallError::RemoteAbort(AbortCode::RX_USER_ABORT)));
+    assert_eq!((pair.ends[SERVER].waiting(SERVICE), pair.ends[SERVER].stats().calls), (None, 0));
+}
+
+#[test]
+fn a_next_call_on_the_channel_says_that_the_reply_has_arrived() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(0x100);
+    solo.hear(client_addr(), &hand.whole(b"q"));
+    let served = solo.accept();
+    solo.write_all(served, b"a");
+    assert_eq!(solo.end.call(served).unwrap().outcome(), None);
+    hand.call = 2;
+    solo.hear(client_addr(), &hand.whole(b"q2"));
+    assert_eq!(solo.end.call(served).unwrap().outcome(), Some(Ok(())));
+    let news = solo.news(served);
+    assert!(news.last().unwrap().ended() && news.last().unwrap().delivered());
+    assert_eq!(solo.take_type(PacketType::Abort).len(), 0);
+}
+
+#[test]
+fn a_next_call_ends_one_whose_reply_was_not_finished_as_dead() {
+    for replied in [false, true] {
+        let mut solo = Solo::server(|_| {});
+        let mut hand = Hand::client(0x100);
+        solo.hear(client_addr(), &hand.whole(b"q"));
+        let served = solo.accept();
+        if replied {
+            solo.end.call(served).unwrap().write(&[1; 2000]).unwrap();
+            solo.pump();
+        }
+        hand.call = 2;
+        solo.hear(client_addr(), &hand.whole(b"q2"));
+        let dead = Some(Err(CallError::LocalAbort(AbortCode::RX_CALL_DEAD)));
+        assert_eq!(solo.end.call(served).unwrap().outcome(), dead);
+        assert!(solo.end.waiting(SERVICE).is_some());
+        assert_eq!(solo.take_type(PacketType::Abort).len(), 0, "the client knows");
+    }
+}
+
+#[test]
+fn only_data_ends_the_call_before_it() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(0x100);
+    solo.hear(client_addr(), &hand.whole(b"q"));
+    let served = solo.accept();
+    hand.call = 2;
+    let packets = [
+        hand.bare(PacketType::AckAll),
+        hand.abort(5),
+        hand.ack(rxrpc_proto::wire::AckReason::Ping, 1, 0, &[]),
+    ];
+    for packet in packets {
+        solo.hear(client_addr(), &packet);
+    }
+    assert_eq!(solo.end.call(served).unwrap().outcome(), None);
+    assert_eq!(solo.end.stats().fault(Fault::UnknownServiceCall), 3);
+}
+
+#[test]
+fn a_call_may_start_with_any_packet_of_its_request() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(0x100);
+    let packets = [
+        hand.data(1, Flags::NONE, b"ab"),
+        hand.data(2, Flags::NONE, b"cd"),
+        hand.data(3, Flags::LAST_PACKET, b"ef"),
+    ];
+    for i in [2, 1, 0] {
+        solo.hear(client_addr(), &packets[i]);
+    }
+    let call = solo.accept();
+    assert_eq!(solo.read(call), b"abcdef");
+}
+
+/// A server with `newer` as the upgrade of [`SERVICE`], and a client that asks for it.
+fn upgrading(newer: ServiceOptions) -> (Pair, Target) {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].unlisten(SERVICE);
+    pair.ends[SERVER]
+        .listen(SERVICE, ServiceOptions { upgrade_to: Some(2000), ..Default::default() })
+        .unwrap();
+    pair.ends[SERVER].listen(2000, newer).unwrap();
+    (pair, Target { upgrade: true, ..Target::new(server_addr(), SERVICE) })
+}
+
+fn begin(pair: &mut Pair, target: &Target, data: &[u8]) -> CallId {
+    let call = pair.ends[CLIENT].begin_call(target, CallOptions::default()).unwrap();
+    pair.write_all(CLIENT, call, data);
+    call
+}
+
+#[test]
+fn an_upgrade_moves_the_connection_to_the_newer_service_and_the_client_learns_it() {
+    let (mut pair, target) = upgrading(Default::default());
+    let call = begin(&mut pair, &target, b"q");
+    pair.run_for(ms(10));
+    assert_eq!(pair.ends[SERVER].waiting(SERVICE), None);
+    let served = pair.ends[SERVER].waiting(2000).unwrap();
+    pair.ends[SERVER].accept(served, AcceptOptions::default()).unwrap();
+    assert_eq!(pair.ends[SERVER].call(served).unwrap().service(), 2000);
+    assert_eq!(pair.ends[CLIENT].call(call).unwrap().service(), SERVICE);
+    pair.write_all(SERVER, served, b"a");
+    assert_eq!(pair.run_to_end(CLIENT, call), Ok(()));
+    assert_eq!(pair.ends[CLIENT].call(call).unwrap().service(), 2000);
+    let first = &pair.all(CLIENT, PacketType::Data)[0].1.header;
+    assert_eq!((first.user_status, first.service_id), (1, SERVICE));
+    assert!(pair.sent.iter().filter(|(_, f)| f.from == SERVER).all(|(_, f)| f.header.service_id == 2000));
+}
+
+#[test]
+fn while_an_upgrade_is_asked_for_one_call_is_under_way_and_the_others_follow_its_answer() {
+    let (mut pair, target) = upgrading(Default::default());
+    let calls: Vec<CallId> = (0..6u8).map(|i| begin(&mut pair, &target, &[i])).collect();
+    pair.run_for(ms(10));
+    assert_eq!(pair.count(CLIENT, PacketType::Data), 1);
+    let served = pair.ends[SERVER].waiting(2000).unwrap();
+    pair.ends[SERVER].accept(served, AcceptOptions::default()).unwrap();
+    pair.write_all(SERVER, served, b"a");
+    pair.run_to_end(CLIENT, calls[0]).unwrap();
+    pair.run_for(ms(10));
+    let data = pair.all(CLIENT, PacketType::Data);
+    let later: Vec<_> = data[1..].iter().map(|(_, f)| (f.header.user_status, f.header.service_id)).collect();
+    assert_eq!(later[..4], [(0, 2000); 4], "the connection has its service");
+}
+
+#[test]
+fn without_an_upgrade_on_offer_the_wish_is_ignored() {
+    let mut pair = Pair::new();
+    let target = Target { upgrade: true, ..Target::new(server_addr(), SERVICE) };
+    let call = begin(&mut pair, &target, b"q");
+    let served = pair.accept();
+    pair.write_all(SERVER, served, b"a");
+    assert_eq!(pair.run_to_end(CLIENT, call), Ok(()));
+    assert_eq!(pair.ends[CLIENT].call(call).unwrap().service(), SERVICE);
+}
+
+#[test]
+fn both_service_numbers_are_taken_on_an_upgraded_connection() {
+    let mut solo = Solo::server(|_| {});
+    solo.end.unlisten(SERVICE);
+    solo.end.listen(SERVICE, ServiceOptions { upgrade_to: Some(2000), ..Default::default() }).unwrap();
+    solo.end.listen(2000, Default::default()).unwrap();
+    let mut hand = Hand { user_status: 1, ..Hand::client(0x100) };
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, b"a"));
+    solo.hear(client_addr(), &hand.data(2, Flags::NONE, b"b"));
+    hand.service = 2000;
+    solo.hear(client_addr(), &hand.data(3, Flags::LAST_PACKET, b"c"));
+    let call = solo.end.waiting(2000).unwrap();
+    solo.end.accept(call, AcceptOptions::default()).unwrap();
+    assert_eq!(solo.read(call), b"abc");
+    hand.service = 77;
+    solo.hear(client_addr(), &hand.data(3, Flags::LAST_PACKET, b"c"));
+    assert_eq!(solo.end.stats().fault(Fault::ServiceMismatch), 1);
+}
+
+#[test]
+fn a_second_change_of_service_is_refused() {
+    let mut solo = Solo::new(|_| {});
+    let target = Target { upgrade: true, ..Target::new(server_addr(), SERVICE) };
+    let call = solo.end.begin_call(&target, CallOptions::default()).unwrap();
+    solo.write_all(call, b"q");
+    let mut hand = Hand::answering(&solo.take()[0].header);
+    let ack = |hand: &mut Hand| hand.ack(rxrpc_proto::wire::AckReason::Idle, 2, 0, &[]);
+    hand.service = 2000;
+    solo.hear(server_addr(), &ack(&mut hand));
+    assert_eq!(solo.end.call(call).unwrap().service(), 2000);
+    hand.service = 2001;
+    solo.hear(server_addr(), &ack(&mut hand));
+    assert_eq!(solo.end.stats().fault(Fault::SecondUpgrade), 1);
+    assert_eq!(solo.end.call(call).unwrap().service(), 2000);
+    assert_eq!(solo.take_type(PacketType::Abort)[0].abort_code(), AbortCode::RX_PROTOCOL_ERROR);
+}
+
+#[test]
+fn a_waiting_call_can_be_refused_with_any_code_but_zero() {
+    for (code, told) in [(4242, 4242), (-455, -455), (0, AbortCode::RX_USER_ABORT.0)] {
+        let mut pair = Pair::new();
+        let call = pair.request(b"x");
+        pair.run_for(ms(10));
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Abort(AbortCode(code))).unwrap();
+        assert!(pair.ends[SERVER].call(waiting).is_none());
+        assert_eq!(pair.run_to_end(CLIENT, call), Err(CallError::RemoteAbort(AbortCode(told))));
+        assert_eq!(pair.ends[SERVER].stats().calls, 0);
+    }
+}
+
+#[test]
+fn a_service_no_longer_offered_refuses_waiting_and_new_calls_and_keeps_accepted_ones() {
+    let mut pair = Pair::new();
+    let accepted = pair.request(b"a");
+    let served = pair.accept();
+    let waiting = pair.request(b"w");
+    pair.run_for(ms(6));
+    pair.ends[SERVER].unlisten(SERVICE);
+    let new = pair.request(b"n");
+    pair.run_for(ms(50));
+    let refused = Some(Err(CallError::RemoteAbort(AbortCode::RX_INVALID_OPERATION)));
+    assert_eq!(pair.outcome(CLIENT, waiting), refused);
+    assert_eq!(pair.outcome(CLIENT, new), refused);
+    pair.write_all(SERVER, served, b"still here");
+    assert_eq!(
+        pair.run_to_end(CLIENT, accepted),
+        Ok(()),
+        "the refusal is of one call, not of the connection"
+    );
+}
+
+#[test]
+fn the_backlog_of_the_newer_service_holds_for_upgraded_calls() {
+    let (mut pair, target) = upgrading(backlog(1));
+    let first = begin(&mut pair, &target, b"q");
+    pair.run_for(ms(10));
+    assert!(pair.ends[SERVER].waiting(2000).is_some());
+    let mut hand = Hand { user_status: 1, ..Hand::client(0x4000) };
+    pair.inject(SERVER, "10.0.0.9:1".parse().unwrap(), &hand.whole(b"q"));
+    assert_eq!(pair.count(SERVER, PacketType::Busy), 1);
+    assert_eq!(pair.outcome(CLIENT, first), None);
+}
+
+#[test]
+fn turning_a_call_away_does_not_make_the_finished_call_before_it_begin_again() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(0x100);
+    solo.hear(client_addr(), &hand.whole(b"once"));
+    let served = solo.accept();
+    solo.write_all(served, b"done");
+    hand.call = 2;
+    solo.hear(client_addr(), &hand.whole(b"second"));
+    assert_eq!(solo.end.call(served).unwrap().outcome(), Some(Ok(())));
+    let second = solo.end.waiting(SERVICE).unwrap();
+    solo.end.reject(second, Rejection::Busy).unwrap();
+    solo.events.clear();
+    hand.call = 1;
+    solo.hear(client_addr(), &hand.whole(b"once"));
+    assert_eq!(incoming(solo.events.clone()), [], "a late copy of call 1");
+    assert_eq!(solo.end.stats().fault(Fault::FinishedCall), 1);
+    hand.call = 2;
+    solo.hear(client_addr(), &hand.whole(b"second"));
+    assert_eq!(incoming(solo.events.clone()).len(), 1, "call 2 comes again");
+}
+
+#[test]
+fn what_a_waiting_call_received_is_acknowledged_softly_until_it_is_accepted() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(0x100);
+    for seq in 1..=3 {
+        solo.hear(client_addr(), &hand.data(seq, Flags::NONE, &[7; 100]));
+    }
+    solo.wait(ms(10));
+    let acks = solo.take_type(PacketType::Ack);
+    let last = acks.last().unwrap();
+    assert_eq!((last.acked().1, last.table(), last.rwind()), (1, vec![1, 1, 1], 255));
+    let call = solo.accept();
+    solo.wait(ms(10));
+    let ack = solo.take_type(PacketType::Ack).pop().unwrap();
+    assert_eq!((ack.acked().1, ack.table(), ack.rwind()), (4, vec![], 255));
+    assert_eq!(solo.read(call).len(), 300);
+}
+
+#[test]
+fn a_waiting_call_takes_no_more_than_a_table_describes_and_goes_on_once_accepted() {
+    let mut pair = Pair::new();
+    let data = pattern(1_000_000);
+    let call = pair.request(&data);
+    pair.run_for(Duration::from_secs(5));
+    let distinct = pair.all(CLIENT, PacketType::Data).iter().map(|(_, f)| f.header.seq).max();
+    assert_eq!(distinct, Some(255));
+    let served = pair.accept();
+    assert!(pair.read_request(served) == data);
+    assert_eq!(pair.outcome(CLIENT, call), None);
+}
+
+#[test]
+fn a_call_turned_away_after_its_request_was_acknowledged_fails_as_busy_or_is_sent_again() {
+    for (busy, outcome) in [(BusyPolicy::Fail, Some(Err(CallError::Busy))), (BusyPolicy::Retry, None)] {
+        let mut pair = Pair::new();
+        let call = pair.begin(CallOptions { busy, ..Default::default() });
+        pair.write_all(CLIENT, call, b"x");
+        pair.run_for(ms(100));
+        assert_eq!(pair.count(SERVER, PacketType::Ack), 1);
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+        pair.run_for(ms(5));
+        assert_eq!(pair.outcome(CLIENT, call), outcome);
+        if outcome.is_none() {
+            let served = pair.accept();
+            assert_eq!(pair.read_request(served), b"x");
+        }
+    }
+}
+
+#[test]
+fn a_client_turned_away_again_and_again_asks_at_growing_intervals() {
+    let mut pair = Pair::new();
+    let call = pair.begin(CallOptions { busy: BusyPolicy::Retry, ..Default::default() });
+    pair.write_all(CLIENT, call, b"x");
+    for _ in 0..5 {
+        while pair.ends[SERVER].waiting(SERVICE).is_none() {
+            assert!(pair.step());
+        }
+        pair.run_for(ms(100));
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+    }
+    let sent: Vec<Duration> =
+        pair.all(CLIENT, PacketType::Data).iter().map(|(at, _)| *at - pair.sent[0].0).collect();
+    // 0.11 s to be turned away, then 2 initial time-outs; then 4, 8, 16 of 30 ms, as the round trip is known.
+    assert_eq!(sent, [0, 2110, 2340, 2690, 3280].map(ms));
+}
+
+#[test]
+fn a_call_turned_away_by_choice_succeeds_when_its_client_sends_it_again() {
+    let mut pair = Pair::new();
+    let call = pair.begin(CallOptions { busy: BusyPolicy::Retry, ..Default::default() });
+    pair.write_all(CLIENT, call, b"again");
+    for _ in 0..2 {
+        while pair.ends[SERVER].waiting(SERVICE).is_none() {
+            assert!(pair.step());
+        }
+        let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
+        pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+        assert!(pair.ends[SERVER].call(waiting).is_none());
+    }
+    pair.pump();
+    assert_eq!(pair.count(SERVER, PacketType::Busy), 2);
+    let served = pair.accept();
+    assert_eq!(pair.read_request(served), b"again");
+    pair.write_all(SERVER, served, b"done");
+    assert_eq!(pair.run_to_end(CLIENT, call), Ok(()));
+    assert_eq!(pair.places().iter().map(|p| p.2).collect::<Vec<_>>(), [1, 1, 1], "one call number");
+}
