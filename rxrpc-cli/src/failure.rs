@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::codes;
 use rxrpc_tokio::{AbortCode, CallError, ReadError, WriteError};
 
 /// Why there is no result.
@@ -31,7 +32,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(text) | Failure::Local(text) => f.write_str(text),
-            Failure::RemoteAbort(code) => write!(f, "the peer aborted the call with code {code}"),
+            Failure::RemoteAbort(code) => {
+                write!(f, "the peer aborted the call with code {}", codes::describe(*code))
+            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The `rxrpc` command. One module a subcommand.
 
 mod address;
+mod call;
+mod codes;
 mod failure;
 mod output;
+mod parse;
 mod perf;
 mod version;
 
@@ -19,6 +22,7 @@ Examples:
   rxrpc perf                                   measure calls within this machine
   rxrpc perf server -p 7009                    serve the rxperf protocol
   rxrpc perf client -c rpc -s 192.0.2.1 -t 16  measure calls to an rxperf server
+  rxrpc call db.example:7003 52 514            one call: VL_ProbeServer
   rxrpc version afs.example.org:7003           ask what software runs there";
 
 /// RxRPC, the remote-call transport of AFS: measure it, ask its peers.
@@ -33,6 +37,8 @@ struct Cli {
 enum Command {
     /// Measure throughput, latency and CPU of calls.
     Perf(perf::Args),
+    /// Make one call to any service, with arguments spelled here.
+    Call(call::Args),
     /// Ask a peer for its version, and measure how far away it is.
     Version(version::Args),
 }
@@ -41,6 +47,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Perf(args) => perf::run(args),
+        Command::Call(args) => call::run(&args),
         Command::Version(args) => version::run(&args),
     };
     match done {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::address::Address;
 use crate::failure::Failure;
-use crate::{block_on, output};
+use crate::{block_on, output, parse};
 
 const DEFAULT_PORT: u16 = 7000;
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(value_name = "HOST[:PORT]")]
     address: String,
     /// Seconds to wait for an answer.
-    #[arg(long, default_value = "3", value_parser = seconds)]
+    #[arg(long, default_value = "3", value_parser = parse::seconds)]
     timeout: Duration,
     /// Print a JSON object: address, version, rtt_us.
     #[arg(long)]
@@ -38,15 +38,6 @@ struct Answer {
     address: String,
     version: String,
     rtt_us: u64,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let bad = || format!("'{text}' is no number of seconds above 0 and up to 3600");
-    let seconds: f64 = text.parse().map_err(|_| bad())?;
-    if !(seconds > 0.0 && seconds <= 3600.0) {
-        return Err(bad());
-    }
-    Ok(Duration::from_secs_f64(seconds))
 }
 
 /// Ask and print.
@@ -87,14 +78,6 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn time_outs_are_seconds_within_an_hour() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for text in ["0", "-1", "nan", "inf", "3601", "x", ""] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_version_cannot_control_the_terminal() {
