@@ -101,6 +101,8 @@ pub(crate) async fn run(options: Options) -> Result<(), String> {
     }
     let took = begun.elapsed();
     endpoint.close().await;
+    let stats = endpoint.stats();
+    println!("sent {} datagrams, received {}", stats.datagrams_sent, stats.datagrams_received);
     match done {
         Ok(()) => {
             let calls = options.threads * options.times;

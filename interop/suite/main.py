@@ -4,7 +4,8 @@ import concurrent.futures
 import sys
 import time
 
-from . import calls, lossy, prepare, slow
+from . import calls, capture, lossy, prepare, slow
+from .cell import cell
 from .rig import Rig, Failed, tests
 
 EPILOG = """examples:
@@ -24,6 +25,9 @@ def run_one(test, built):
         verdict = None
     except Failed as failed:
         verdict = str(failed)
+    except Exception as broken:  # pylint: disable=broad-except
+        # A test that cannot be judged has not passed.
+        verdict = f"{type(broken).__name__}: {broken}"
     finally:
         rig.close()
     took = time.monotonic() - begun
@@ -44,7 +48,7 @@ def main():
     parser.add_argument("names", nargs="*", help="parts of test names")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     args = parser.parse_args()
-    _ = (calls, lossy, slow)  # their import has made the tests known
+    _ = (calls, capture, lossy, slow)  # their import has made the tests known
     chosen = [t for t in tests if not args.names or any(n in t.name for n in args.names)]
     if args.list:
         print("\n".join(t.name for t in chosen))
@@ -53,6 +57,13 @@ def main():
         print("interop: no test has such a name; see --list", file=sys.stderr)
         return 2
     built = prepare.everything()
+    try:
+        return run_all(chosen, built)
+    finally:
+        cell.down()
+
+
+def run_all(chosen, built):
     # Those that mostly wait run beside the others.
     waiting = [t for t in chosen if t.waits]
     passed = 0

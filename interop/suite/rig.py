@@ -1,5 +1,6 @@
 """What a test has: servers that end with it, clients with a time limit, free ports, logs."""
 import dataclasses
+import os
 import re
 import shutil
 import socket
@@ -37,6 +38,27 @@ def free_port():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind((HOST, 0))
         return s.getsockname()[1]
+
+
+class Namespace:
+    """A network namespace with only a loopback interface, for as long as it is entered."""
+
+    def __enter__(self):
+        self.holder = subprocess.Popen(["unshare", "-n", "sleep", "900"], stdin=subprocess.DEVNULL)
+        own = os.readlink("/proc/self/ns/net")
+        for _ in range(100):
+            if os.readlink(f"/proc/{self.holder.pid}/ns/net") != own:
+                return self
+            time.sleep(0.02)
+        raise Failed("no network namespace can be made")
+
+    def __exit__(self, *_):
+        self.holder.terminate()
+        self.holder.wait()
+
+    def inside(self, *command):
+        """The command, to be run within the namespace."""
+        return ["nsenter", "-t", str(self.holder.pid), "-n", *command]
 
 
 class Rig:

@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(value_parser = args::number::<u32>, allow_negative_numbers = true)]
     opcode: u32,
     /// Arguments, each with its kind; see below.
-    #[arg(value_name = "ARG", allow_hyphen_values = true)]
+    #[arg(value_name = "ARG")]
     arguments: Vec<Argument>,
     /// Write the reply to a file instead of printing it.
     #[arg(long, value_name = "FILE")]
