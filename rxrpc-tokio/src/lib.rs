@@ -67,3 +67,8 @@ pub use io::TokioIo;
 #[doc(inline)]
 pub use rxrpc_driver::*;
 pub use stream::CallStream;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
