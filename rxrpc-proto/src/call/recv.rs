@@ -202,7 +202,9 @@ impl RecvHalf {
 
     fn hold(&mut self, seq: u32, last: bool, payload: &[u8]) {
         self.note_accepted(seq, last);
-        let payload = self.copy_in(payload, false);
+        // In memory of its own: as a part of a chunk, one byte held would hold the chunk after the rest of it
+        // was read.
+        let payload = if self.discarding { BytesMut::new() } else { BytesMut::from(payload) };
         let i = seq.wrapping_sub(self.base) as usize;
         while self.held.len() <= i {
             self.held.push_back(None);
