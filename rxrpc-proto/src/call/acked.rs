@@ -327,6 +327,17 @@ mod tests {
     }
 
     #[test]
+    fn data_beyond_the_last_number_is_never_sent_and_told() {
+        let mut half = sending(0);
+        (half.una, half.next) = (u32::MAX - 1, u32::MAX - 1);
+        half.buffer.push(&[1; 20]);
+        let fresh = half.fresh(10).unwrap();
+        assert!(!half.is_exhausted());
+        half.on_sent(&fresh, Sent { at: ms(0), serial: 9 }, &BOUNDS, &Rtt::default());
+        assert_eq!((half.fresh(10), half.is_exhausted()), (None, true));
+    }
+
+    #[test]
     fn a_time_out_marks_all_lost_and_leaves_one_packet_of_window() {
         let mut half = sending(8);
         half.on_timeout(ms(1000), &PathTimes::default());

@@ -139,6 +139,11 @@ impl SendHalf {
         !self.last_sent && (self.finished || self.cut < self.flushed.max(self.buffer.end()))
     }
 
+    /// Whether data waits that no packet number is left for.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.next == u32::MAX && self.has_unsent()
+    }
+
     /// Packets the peer's window and the soft-ACK table leave room for.
     fn window_room(&self) -> u32 {
         let window = self.peer_window.min(MAX_SACK as u32);
