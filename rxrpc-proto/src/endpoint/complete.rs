@@ -43,6 +43,7 @@ impl Endpoint {
         self.unacknowledged = self.unacknowledged.saturating_sub(call.send.buffer.len());
         call.send.clear();
         call.abort_wish = None;
+        call.write_blocked = false;
         if outcome.is_err() {
             call.recv.clear();
         }
