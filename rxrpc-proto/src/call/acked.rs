@@ -81,10 +81,11 @@ impl SendHalf {
         if ack.table.len() > outstanding - moved {
             return Err(Fault::SackOverflow);
         }
-        let newer = (ack.own_serial.wrapping_sub(self.newest_ack_serial) as i32) >= 0;
+        let newest = self.newest_ack_serial;
+        let newer = newest.is_none_or(|newest| ack.own_serial.wrapping_sub(newest) as i32 >= 0);
         self.newest_ack = (ack.first, ack.previous);
         if newer {
-            self.newest_ack_serial = ack.own_serial;
+            self.newest_ack_serial = Some(ack.own_serial);
         }
         let in_flight = self.in_flight;
         if ack.serial != 0 {

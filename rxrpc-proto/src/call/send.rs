@@ -80,7 +80,7 @@ pub(crate) struct SendHalf {
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
     /// Serial of the newest ACK packet that was used.
-    pub(crate) newest_ack_serial: u32,
+    pub(crate) newest_ack_serial: Option<u32>,
     /// When a packet that asked for an acknowledgement was last sent.
     pub(crate) asked_at: Option<Instant>,
     pub(crate) last_sent_at: Option<Instant>,
@@ -108,7 +108,7 @@ impl SendHalf {
             backoff: 0,
             timer: None,
             newest_ack: (1, 0),
-            newest_ack_serial: 0,
+            newest_ack_serial: None,
             asked_at: None,
             last_sent_at: None,
         }
