@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rxrpc_proto::wire::{AbortCode, AckReason, Header, PacketType};
 use rxrpc_proto::{
-    AcceptOptions, BusyPolicy, CallError, CallId, CallOptions, Event, Fault, Rejection, ServiceOptions, Target, TimeoutKind,
+    AcceptOptions, BusyPolicy, CallError, CallId, CallOptions, Event, Fault, Rejection, ServiceOptions,
+    Target, TimeoutKind,
 };
 
 use crate::raw::{CID, Packet, Raw, SERVICE, from_client, from_server};
@@ -25,7 +26,7 @@ fn an_upgraded_call_counts_in_the_backlog_of_the_service_it_waits_at() {
     raw.end.listen(60, ServiceOptions { backlog: 1, ..Default::default() }).unwrap();
     let wish = |n: u32| from_client(PacketType::Data).cid(CID + 4 * n).status(1).last();
     assert_eq!(raw.give(&wish(0)).len(), 0);
-    assert_eq!(raw.end.waiting(60).is_some(), true);
+    assert!(raw.end.waiting(60).is_some());
     let second = raw.give(&wish(1));
     assert_eq!((second.len(), &second[0].bytes), (1, &wish(1).busy()));
 }
