@@ -29,7 +29,7 @@ pub enum CallError {
     PeerRestarted,
     /// The path carries no packet that the peer accepts.
     PathMtu,
-    /// More was written than the announced total length.
+    /// More was written than the announced total length, or than 2^32 packets carry.
     TooLong,
     /// Fewer bytes came, or were written, than promised.
     Short,

@@ -81,10 +81,11 @@ impl SendHalf {
         if ack.table.len() > outstanding - moved {
             return Err(Fault::SackOverflow);
         }
-        let newer = (ack.own_serial.wrapping_sub(self.newest_ack_serial) as i32) >= 0;
+        let newest = self.newest_ack_serial;
+        let newer = newest.is_none_or(|newest| ack.own_serial.wrapping_sub(newest) as i32 >= 0);
         self.newest_ack = (ack.first, ack.previous);
         if newer {
-            self.newest_ack_serial = ack.own_serial;
+            self.newest_ack_serial = Some(ack.own_serial);
         }
         let in_flight = self.in_flight;
         if ack.serial != 0 {
@@ -324,6 +325,17 @@ mod tests {
         let delayed = AckInput { reason: AckReason::Delay, ..ack(2, 1, 101, &[]) };
         half.on_ack(ms(500), &delayed, &mut rtt, &BOUNDS).unwrap();
         assert_eq!(rtt.smoothed(), None);
+    }
+
+    #[test]
+    fn data_beyond_the_last_number_is_never_sent_and_told() {
+        let mut half = sending(0);
+        (half.una, half.next) = (u32::MAX - 1, u32::MAX - 1);
+        half.buffer.push(&[1; 20]);
+        let fresh = half.fresh(10).unwrap();
+        assert!(!half.is_exhausted());
+        half.on_sent(&fresh, Sent { at: ms(0), serial: 9 }, &BOUNDS, &Rtt::default());
+        assert_eq!((half.fresh(10), half.is_exhausted()), (None, true));
     }
 
     #[test]

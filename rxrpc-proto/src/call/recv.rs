@@ -156,7 +156,8 @@ impl RecvHalf {
             return Ok(Arrival::Duplicate);
         }
         if seq >= self.edge || payload.len() > free {
-            if seq != self.base {
+            // There is no number after the last one to move on to.
+            if seq != self.base || seq == u32::MAX {
                 return Ok(Arrival::BeyondWindow);
             }
             self.hold(seq, last, payload);
@@ -202,7 +203,9 @@ impl RecvHalf {
 
     fn hold(&mut self, seq: u32, last: bool, payload: &[u8]) {
         self.note_accepted(seq, last);
-        let payload = self.copy_in(payload, false);
+        // In memory of its own: as a part of a chunk, one byte held would hold the chunk after the rest of it
+        // was read.
+        let payload = if self.discarding { BytesMut::new() } else { BytesMut::from(payload) };
         let i = seq.wrapping_sub(self.base) as usize;
         while self.held.len() <= i {
             self.held.push_back(None);
@@ -414,6 +417,16 @@ mod tests {
         assert_eq!(read_all(&mut half), b"a");
         assert!(half.release_held());
         assert_eq!((half.base(), read_all(&mut half)), (3, b"b".to_vec()));
+    }
+
+    #[test]
+    fn the_last_number_there_is_is_never_taken() {
+        let mut half = RecvHalf::new(255);
+        half.base = u32::MAX - 1;
+        half.offer(255);
+        assert_eq!(half.accept(u32::MAX - 1, false, b"a", FREE), in_order(false));
+        half.offer(255);
+        assert_eq!(half.accept(u32::MAX, true, b"b", FREE), Ok(Arrival::BeyondWindow));
     }
 
     #[test]

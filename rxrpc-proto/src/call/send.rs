@@ -82,7 +82,7 @@ pub(crate) struct SendHalf {
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
     /// Serial of the newest ACK packet that was used.
-    pub(crate) newest_ack_serial: u32,
+    pub(crate) newest_ack_serial: Option<u32>,
     /// When a packet that asked for an acknowledgement was last sent.
     pub(crate) asked_at: Option<Instant>,
     pub(crate) last_sent_at: Option<Instant>,
@@ -111,7 +111,7 @@ impl SendHalf {
             turned_away: 0,
             timer: None,
             newest_ack: (1, 0),
-            newest_ack_serial: 0,
+            newest_ack_serial: None,
             asked_at: None,
             last_sent_at: None,
         }
@@ -140,6 +140,11 @@ impl SendHalf {
     /// Whether data waits that was never sent.
     pub(crate) fn has_unsent(&self) -> bool {
         !self.last_sent && (self.finished || self.cut < self.flushed.max(self.buffer.end()))
+    }
+
+    /// Whether data waits that no packet number is left for.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.next == u32::MAX && self.has_unsent()
     }
 
     /// Packets the peer's window and the soft-ACK table leave room for.

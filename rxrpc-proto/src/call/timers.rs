@@ -12,6 +12,7 @@ use crate::time::Instant;
 pub(crate) struct Deadlines {
     silence_after: Duration,
     lifetime_after: Option<Duration>,
+    started: Option<Instant>,
     /// The call ends if nothing is heard by then.
     pub(crate) silence: Option<Instant>,
     /// The call ends then.
@@ -31,6 +32,7 @@ impl Deadlines {
         Deadlines {
             silence_after: silence,
             lifetime_after: lifetime,
+            started: None,
             silence: None,
             lifetime: None,
             request_gap: None,
@@ -42,9 +44,8 @@ impl Deadlines {
 
     /// The call begins to live.
     pub(crate) fn start(&mut self, now: Instant) {
-        if self.lifetime.is_none() {
-            self.lifetime = self.lifetime_after.map(|after| now + after);
-        }
+        let started = *self.started.get_or_insert(now);
+        self.lifetime = self.lifetime_after.map(|after| started + after);
     }
 
     /// The client may take its time anew within its request.
@@ -52,10 +53,10 @@ impl Deadlines {
         self.request_gap = self.request_gap.map(|_| end);
     }
 
-    /// Limit the life of the call, counted from `since`.
+    /// Limit the life of the call, counted from its start.
     pub(crate) fn limit_life(&mut self, after: Duration) {
         self.lifetime_after = Some(after);
-        self.lifetime = None;
+        self.lifetime = self.started.map(|started| started + after);
     }
 
     /// Something was heard, or the waiting begins.

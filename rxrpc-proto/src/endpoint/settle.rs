@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::Endpoint;
 use super::timers::TimerKey;
 use crate::call::{Call, State};
+use crate::error::CallError;
 use crate::event::News;
 use crate::peer::{Class, Token};
 use crate::time::Instant;
@@ -49,6 +50,10 @@ impl Endpoint {
         }
         if let Some(error) = call.abort_wish {
             self.complete(now, key, Err(error));
+            return;
+        }
+        if call.send.is_exhausted() {
+            self.complete(now, key, Err(CallError::TooLong));
             return;
         }
         call.deadlines.start(now);

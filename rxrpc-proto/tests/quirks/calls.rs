@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rxrpc_proto::wire::{AbortCode, AckReason, Header, PacketType};
 use rxrpc_proto::{
-    BusyPolicy, CallError, CallId, CallOptions, Event, Fault, Rejection, ServiceOptions, Target, TimeoutKind,
+    AcceptOptions, BusyPolicy, CallError, CallId, CallOptions, Event, Fault, Rejection, ServiceOptions,
+    Target, TimeoutKind,
 };
 
 use crate::raw::{CID, Packet, Raw, SERVICE, from_client, from_server};
@@ -195,4 +196,18 @@ fn a_call_that_hears_nothing_but_busy_ends_busy() {
         }
     }
     assert_eq!(raw.outcome(call), Some(Err(CallError::Busy)));
+}
+
+#[test]
+fn the_life_of_an_accepted_call_counts_from_its_first_packet() {
+    let mut raw = Raw::new();
+    raw.give(&from_client(PacketType::Data).last());
+    raw.wait(Duration::from_secs(6));
+    let call = raw.end.waiting(SERVICE).unwrap();
+    let options = AcceptOptions { lifetime: Some(Duration::from_secs(10)), ..Default::default() };
+    raw.end.accept(call, options).unwrap();
+    raw.wait(ms(3_999));
+    assert_eq!(raw.outcome(call), None);
+    raw.wait(ms(1));
+    assert_eq!(raw.outcome(call), Some(Err(CallError::Timeout(TimeoutKind::Lifetime))));
 }
