@@ -340,3 +340,18 @@ fn counters_of_a_call_say_what_it_did() {
     assert_eq!(stats.srtt, Some(ms(10)));
     assert_eq!(stats.in_flight, 0);
 }
+
+#[test]
+fn delivered_is_told_when_the_peer_has_the_whole_request_for_good() {
+    let (mut solo, mut hand, call) = requesting(&pattern(3000), |_| {});
+    solo.end.call(call).unwrap().finish().unwrap();
+    solo.pump();
+    let packets = solo.take_type(PacketType::Data).len() as u32;
+    assert_eq!(packets, 4, "1412, 1412, 176 flushed, the end");
+    solo.hear(server_addr(), &hand.ack(AckReason::Idle, 4, 0, &[1]));
+    assert_eq!(solo.news(call), []);
+    solo.hear(server_addr(), &hand.ack(AckReason::Idle, 5, 0, &[]));
+    assert_eq!(solo.news(call), [News::DELIVERED]);
+    solo.hear(server_addr(), &hand.ack(AckReason::Idle, 5, 0, &[]));
+    assert_eq!(solo.news(call), [], "once");
+}

@@ -44,7 +44,7 @@ pub(crate) enum AckEffect {
     Stale,
     /// Used.
     Used {
-        /// A packet is newly known to have arrived.
+        /// A packet is newly known to have arrived, or to have arrived for good.
         progress: bool,
         /// It named the serial of a packet that was in flight: its sender received that packet.
         named: bool,
@@ -102,7 +102,7 @@ impl SendHalf {
             self.backoff = 0;
         }
         self.after_ack(now, acked > 0, rtt, bounds);
-        Ok(AckEffect::Used { progress: acked > 0, named })
+        Ok(AckEffect::Used { progress: acked > 0 || moved > 0, named })
     }
 
     /// The rule of wire.md 4.3: previousPacket is not to be trusted, it only breaks ties.
