@@ -535,3 +535,25 @@ fn a_lost_window_update_is_made_good_by_the_probes() {
     assert!(got == data);
     assert!(pair.now - resumed < Duration::from_secs(4), "{:?}", pair.now - resumed);
 }
+
+#[test]
+fn a_paused_reader_stops_its_sender_and_both_go_on_without_losing_a_byte() {
+    for pause in [1, 7, 100] {
+        let mut pair = Pair::with(|c| c.limits.receive_per_call = 30_000);
+        let data = pattern(300_000);
+        let call = pair.request(&data);
+        let served = pair.accept();
+        let mut got = pair.read(SERVER, served);
+        pair.run_for(Duration::from_secs(pause));
+        assert_eq!(pair.outcome(CLIENT, call), None);
+        assert!(pair.ends[SERVER].stats().unread <= 30_000 + 1412);
+        assert_eq!(pair.ends[CLIENT].call(call).unwrap().stats().peer_window, 0);
+        let resumed = pair.now;
+        while got.len() < data.len() {
+            got.extend(pair.read(SERVER, served));
+            assert!(pair.step());
+        }
+        assert!(got == data, "after {pause} s");
+        assert!(pair.now - resumed < Duration::from_secs(1), "{:?} after {pause} s", pair.now - resumed);
+    }
+}
