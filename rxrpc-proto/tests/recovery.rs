@@ -494,3 +494,33 @@ fn every_acknowledgement_of_ours_is_well_formed_under_loss() {
         previous[flight.from] = fields;
     }
 }
+
+#[test]
+fn a_lost_tail_is_made_good_packet_by_packet_after_one_time_out() {
+    let mut pair = warm();
+    pair.script = losing(CLIENT, &[8, 9, 10]);
+    let start = pair.now;
+    let call = pair.request(&pattern(10 * 1412));
+    let served = pair.accept();
+    pair.read_request(served);
+    let resent = data(&pair, CLIENT, start).split_off(10);
+    assert_eq!(resent, [(8, ms(40)), (9, ms(50)), (10, ms(50))], "one, then two");
+    assert_eq!(stats(&mut pair, CLIENT, call).timeouts, 1);
+}
+
+#[test]
+fn after_a_time_out_one_packet_goes_out_and_the_window_grows_from_there() {
+    let mut pair = warm();
+    let start = pair.now;
+    pair.script = losing(CLIENT, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    let call = pair.request(&pattern(40 * 1412));
+    pair.run_for(ms(30));
+    assert_eq!(data(&pair, CLIENT, start).split_off(10), [(1, ms(30))]);
+    let now = stats(&mut pair, CLIENT, call);
+    assert_eq!((now.congestion_window, now.timeouts, now.in_flight), (1, 1, 1));
+    let served = pair.accept();
+    pair.read_request(served);
+    let later = data(&pair, CLIENT, start).split_off(11);
+    let at = |t| later.iter().filter(|d| d.1 == ms(t)).count();
+    assert_eq!((at(40), at(50)), (2, 4), "{later:?}");
+}
