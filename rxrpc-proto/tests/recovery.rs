@@ -524,3 +524,19 @@ fn after_a_time_out_one_packet_goes_out_and_the_window_grows_from_there() {
     let at = |t| later.iter().filter(|d| d.1 == ms(t)).count();
     assert_eq!((at(40), at(50)), (2, 4), "{later:?}");
 }
+
+#[test]
+fn the_work_of_a_slow_first_call_does_not_make_the_next_one_wait_longer_than_knowing_nothing() {
+    for work in [9, 100, 900, 5000] {
+        let mut pair = Pair::with(|c| c.validate_peers = false);
+        // Acknowledgements of the request are lost: the reply is the first that is heard.
+        pair.script = Box::new(|f| if f.is(SERVER, PacketType::Ack) { vec![] } else { vec![ON] });
+        slow_call(&mut pair, ms(work));
+        pair.sent.clear();
+        pair.script = losing(CLIENT, &[1]);
+        let start = pair.now;
+        pair.exchange(b"q", b"a");
+        let again = data(&pair, CLIENT, start)[1].1;
+        assert!(again <= Duration::from_secs(1), "{again:?} after {work} ms");
+    }
+}

@@ -188,13 +188,13 @@ impl SendHalf {
     }
 
     /// Everything that was sent has arrived: a reply, a next call or an ACKALL says so.
-    pub(crate) fn ack_everything(&mut self, now: Instant, rtt: &mut Rtt) {
+    pub(crate) fn ack_everything(&mut self, now: Instant, rtt: &mut Rtt, bounds: &RtoBounds) {
         if let Some(packet) = self.packets.back()
             && !packet.retransmitted
             && !packet.acked
             && !packet.sampled
         {
-            rtt.implicit_sample(now, now.saturating_duration_since(packet.sent.at));
+            rtt.implicit_sample(now, now.saturating_duration_since(packet.sent.at), bounds);
         }
         self.una = self.next;
         self.newest_ack = (self.next, self.newest_ack.1);
