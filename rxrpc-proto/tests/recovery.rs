@@ -540,3 +540,18 @@ fn the_work_of_a_slow_first_call_does_not_make_the_next_one_wait_longer_than_kno
         assert!(again <= Duration::from_secs(1), "{again:?} after {work} ms");
     }
 }
+
+#[test]
+fn a_server_of_small_calls_knows_its_round_trip_too() {
+    let mut pair = Pair::with(|c| c.validate_peers = false);
+    for _ in 0..3 {
+        pair.exchange(b"q", b"a");
+        pair.run_for(ms(100));
+    }
+    pair.sent.clear();
+    pair.script = losing(SERVER, &[1]);
+    let start = pair.now;
+    pair.exchange(b"q", b"a");
+    let again = data(&pair, SERVER, start)[1].1;
+    assert!(again <= ms(50), "{again:?}");
+}
