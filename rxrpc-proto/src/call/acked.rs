@@ -44,7 +44,7 @@ pub(crate) enum AckEffect {
     Stale,
     /// Used.
     Used {
-        /// A packet is newly known to have arrived.
+        /// A packet is newly known to have arrived, or to have arrived for good.
         progress: bool,
         /// It named the serial of a packet that was in flight: its sender received that packet.
         named: bool,
@@ -56,6 +56,7 @@ struct Tally<'a> {
     now: Instant,
     ack: &'a AckInput<'a>,
     rtt: &'a mut Rtt,
+    bounds: &'a RtoBounds,
     acked: u32,
     named: bool,
     newest_sent: Option<Instant>,
@@ -94,7 +95,7 @@ impl SendHalf {
                 self.rack.on_duplicate(self.una, self.next);
             }
         }
-        let mut tally = Tally { now, ack, rtt, acked: 0, named: false, newest_sent: None };
+        let mut tally = Tally { now, ack, rtt, bounds, acked: 0, named: false, newest_sent: None };
         self.hard_ack(moved, &mut tally);
         self.soft_ack(newer, &mut tally);
         let Tally { acked, named, newest_sent, .. } = tally;
@@ -103,7 +104,7 @@ impl SendHalf {
             self.backoff = 0;
         }
         self.after_ack(now, acked > 0, rtt, bounds);
-        Ok(AckEffect::Used { progress: acked > 0, named })
+        Ok(AckEffect::Used { progress: acked > 0 || moved > 0, named })
     }
 
     /// The rule of wire.md 4.3: previousPacket is not to be trusted, it only breaks ties.
@@ -162,9 +163,13 @@ impl SendHalf {
         tally.acked += 1;
         tally.newest_sent = tally.newest_sent.max(Some(packet.sent.at));
         tally.named |= packet.sent.serial == ack.serial;
-        // A DELAY acknowledgement was held back by its timer: its time says nothing of the path.
-        if packet.sent.serial == ack.serial && ack.reason != AckReason::Delay && !packet.sampled {
-            tally.rtt.sample(now, now.saturating_duration_since(packet.sent.at));
+        if packet.sent.serial == ack.serial && !packet.sampled {
+            let rtt = now.saturating_duration_since(packet.sent.at);
+            match ack.reason {
+                // It was held back by a timer: the path takes less.
+                AckReason::Delay => tally.rtt.implicit_sample(now, rtt, tally.bounds),
+                _ => tally.rtt.sample(now, rtt),
+            }
         }
         let delivered = Delivered { seq, sent: packet.sent, retransmitted: packet.retransmitted };
         self.rack.on_delivered(delivered, now, tally.rtt.min());
@@ -189,13 +194,13 @@ impl SendHalf {
     }
 
     /// Everything that was sent has arrived: a reply, a next call or an ACKALL says so.
-    pub(crate) fn ack_everything(&mut self, now: Instant, rtt: &mut Rtt) {
+    pub(crate) fn ack_everything(&mut self, now: Instant, rtt: &mut Rtt, bounds: &RtoBounds) {
         if let Some(packet) = self.packets.back()
             && !packet.retransmitted
             && !packet.acked
             && !packet.sampled
         {
-            rtt.implicit_sample(now, now.saturating_duration_since(packet.sent.at));
+            rtt.implicit_sample(now, now.saturating_duration_since(packet.sent.at), bounds);
         }
         self.una = self.next;
         self.newest_ack = (self.next, self.newest_ack.1);
@@ -320,11 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn a_delayed_ack_gives_no_round_trip() {
-        let (mut half, mut rtt) = (sending(1), Rtt::default());
-        let delayed = AckInput { reason: AckReason::Delay, ..ack(2, 1, 101, &[]) };
-        half.on_ack(ms(500), &delayed, &mut rtt, &BOUNDS).unwrap();
-        assert_eq!(rtt.smoothed(), None);
+    fn a_delayed_ack_starts_and_lowers_the_round_trip_but_never_raises_it() {
+        let mut rtt = Rtt::default();
+        for (after, smoothed) in [(500, None), (120, Some(120)), (300, Some(120)), (40, Some(110))] {
+            let mut half = sending(1);
+            let delayed = AckInput { reason: AckReason::Delay, ..ack(2, 1, 101, &[]) };
+            half.on_ack(ms(after), &delayed, &mut rtt, &BOUNDS).unwrap();
+            assert_eq!(rtt.smoothed(), smoothed.map(Duration::from_millis), "after {after} ms");
+        }
     }
 
     #[test]

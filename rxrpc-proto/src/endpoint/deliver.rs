@@ -86,11 +86,12 @@ impl Endpoint {
 
     /// The peer has everything we sent: its next packet says so.
     fn everything_arrived(&mut self, now: Instant, key: u32) {
+        let bounds = self.bounds;
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
         let before = call.send.buffer.len();
         let news = !call.send.is_delivered();
-        call.send.ack_everything(now, &mut peer.rtt);
+        call.send.ack_everything(now, &mut peer.rtt, &bounds);
         let freed = before.saturating_sub(call.send.buffer.len());
         let delivered = news && call.send.is_delivered();
         self.after_freed(key, freed);

@@ -271,16 +271,15 @@ impl CallMut<'_> {
         Ok((n, if all { ReadMore::End } else { ReadMore::More }))
     }
 
-    /// Fill `buf` with the peer's data, all of it or none. `more` says whether data must follow it.
+    /// Fill `buf` with the peer's data, all of it or none. `more` says whether data must follow it; it is not
+    /// waited for.
     ///
     /// # Errors
-    /// [`ReadError::Short`] if the data ends before or, with `more`, right after it; [`ReadError::Excess`] if
-    /// data follows without `more`; [`ReadError::Blocked`] while that cannot be told. Nothing was taken then.
+    /// [`ReadError::Short`] if the data ends before or, as far as is known, with `more` right after it;
+    /// [`ReadError::Excess`] if data follows without `more`; [`ReadError::Blocked`] while `buf` cannot be filled
+    /// or, without `more`, the end has not come. Nothing was taken then.
     pub fn read_exact(&mut self, buf: &mut [u8], more: bool) -> Result<(), ReadError> {
-        match self.check_read() {
-            Err(ReadError::Blocked) if buf.is_empty() && more => return Err(ReadError::Blocked),
-            other => other?,
-        }
+        self.check_read()?;
         let Some(call) = self.get_mut() else { return Err(ReadError::Blocked) };
         let (readable, complete) = (call.recv.readable(), call.recv.is_complete());
         if readable < buf.len() || (readable == buf.len() && complete && more) {

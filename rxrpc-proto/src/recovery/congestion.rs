@@ -1,5 +1,7 @@
 //! How many packets may be in flight (RFC 5681, RFC 6582).
 
+use core::time::Duration;
+
 use crate::time::Instant;
 
 /// Packets a call may send before anything is acknowledged (RFC 6928).
@@ -97,7 +99,8 @@ impl Controller for NewReno {
         }
         self.window = 1;
         self.credit = 0;
-        self.recovery_since = Some(now);
+        // What is sent again now counts as sent after it: slow start begins with its acknowledgement.
+        self.recovery_since = Some(now - Duration::from_nanos(1));
     }
 
     fn threshold(&self) -> Option<u32> {

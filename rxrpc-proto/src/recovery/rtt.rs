@@ -46,14 +46,16 @@ impl Rtt {
         }
     }
 
-    /// Take the time from a request to its reply. It contains the server's work, so it may start or
-    /// lower the estimate, never raise it.
-    pub(crate) fn implicit_sample(&mut self, now: Instant, rtt: Duration) {
+    /// Take the time from a request to its reply, or to an acknowledgement that was put off. It contains the
+    /// server's work or its patience, so it may start or lower the estimate, never raise it; nor start it so
+    /// high that a time-out comes later than if nothing were known.
+    pub(crate) fn implicit_sample(&mut self, now: Instant, rtt: Duration, bounds: &RtoBounds) {
         match self.smoothed {
-            None => {
+            None if rtt * 3 <= bounds.initial => {
                 self.note_min(now, rtt);
                 self.start(rtt);
             }
+            None => {}
             Some(smoothed) if rtt < smoothed => {
                 self.note_min(now, rtt);
                 let error = smoothed - rtt;
@@ -146,11 +148,13 @@ mod tests {
     #[test]
     fn implicit_sample_starts_and_lowers_but_never_raises() {
         let mut rtt = Rtt::default();
-        rtt.implicit_sample(Instant::ORIGIN, ms(50));
+        rtt.implicit_sample(Instant::ORIGIN, ms(334), &BOUNDS);
+        assert_eq!((rtt.smoothed(), rtt.rto(&BOUNDS, 0)), (None, ms(1000)));
+        rtt.implicit_sample(Instant::ORIGIN, ms(50), &BOUNDS);
         assert_eq!(rtt.smoothed(), Some(ms(50)));
-        rtt.implicit_sample(Instant::ORIGIN, ms(5000));
+        rtt.implicit_sample(Instant::ORIGIN, ms(5000), &BOUNDS);
         assert_eq!(rtt.smoothed(), Some(ms(50)));
-        rtt.implicit_sample(Instant::ORIGIN, ms(10));
+        rtt.implicit_sample(Instant::ORIGIN, ms(10), &BOUNDS);
         assert_eq!(rtt.smoothed(), Some(ms(45)));
         assert!(!rtt.is_settled(), "implicit samples do not replace asking");
     }
@@ -162,7 +166,7 @@ mod tests {
             rtt.sample(Instant::from_nanos(i), ms(100));
         }
         let before = rtt.rto(&BOUNDS, 0);
-        rtt.implicit_sample(Instant::ORIGIN, ms(1));
+        rtt.implicit_sample(Instant::ORIGIN, ms(1), &BOUNDS);
         assert!(rtt.rto(&BOUNDS, 0) <= before);
     }
 

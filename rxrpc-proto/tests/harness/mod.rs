@@ -54,7 +54,7 @@ impl Flight {
 /// What the network does with a datagram: delays after which copies arrive; none is loss.
 pub type Fate = Vec<Duration>;
 
-type Script = Box<dyn FnMut(&Flight) -> Fate>;
+pub type Script = Box<dyn FnMut(&Flight) -> Fate>;
 
 /// Two endpoints and the network between them.
 pub struct Pair {
