@@ -24,7 +24,7 @@ def dissected(rig):
         rig.run("lo", net.inside("ip", "link", "set", "lo", "up"), 10.0)
         ended_well(rig.run("ethtool", net.inside(*SINGLE), 10.0))
         file = rig.logs / "own.pcap"
-        capture = ["tcpdump", "-i", "lo", "-U", "-B", "65536", "-w", str(file), "udp"]
+        capture = ["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-B", "65536", "-w", str(file), "udp"]
         tcpdump, log = rig.start("tcpdump", net.inside(*capture))
         rig.wait_for(tcpdump, log, "listening on")
         server, path = rig.start("our-server", net.inside(rig.built.our_peer, "server", "-p", PORT))
