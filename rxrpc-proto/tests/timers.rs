@@ -508,3 +508,17 @@ fn a_clock_that_goes_back_is_taken_to_stand_still() {
     assert_eq!(solo.take()[0].at, late + ms(500));
     assert_eq!(solo.outcome(call), None);
 }
+
+#[test]
+fn the_lifetime_of_an_accepted_call_counts_from_its_first_packet() {
+    let mut solo = Solo::server(trusting);
+    let mut hand = Hand::client(0x100);
+    solo.hear(client_addr(), &hand.whole(b"q"));
+    solo.wait(secs(4));
+    let call = solo.end.waiting(SERVICE).unwrap();
+    solo.end.accept(call, AcceptOptions { lifetime: Some(secs(10)), ..Default::default() }).unwrap();
+    solo.wait(secs(6) - NANO);
+    assert_eq!(solo.outcome(call), None);
+    solo.wait(NANO);
+    assert_eq!(solo.outcome(call), timed_out(TimeoutKind::Lifetime));
+}
