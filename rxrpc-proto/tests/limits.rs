@@ -366,3 +366,52 @@ fn one_open_version_question_too_many_is_refused_until_an_answer_was_taken() {
     assert_eq!(solo.end.take_version(first), Some(Err(VersionError::NoAnswer)));
     assert!(solo.end.ask_version(stranger(1), ms(100)).is_ok());
 }
+
+#[test]
+fn a_writer_that_filled_its_own_room_is_told_though_others_filled_the_endpoints_meanwhile() {
+    let (mut solo, calls) = writing(&[14_120, 1], |c| {
+        c.limits.send_per_call = 14_120;
+        c.limits.send_total = 15_000;
+    });
+    let sent = solo.take();
+    let (full, other) = (calls[0], calls[1]);
+    assert_eq!(solo.end.call(full).unwrap().write(b"x"), Err(WriteError::Blocked));
+    let mut hand = server_of(&sent, stranger(0));
+    // Whatever is acknowledged, the other call takes the room before it is enough to tell the first.
+    for first in 2..=11 {
+        assert!(solo.end.call(other).unwrap().write(&pattern(2000)).is_ok());
+        solo.hear(stranger(0), &hand.ack(AckReason::Idle, first, 0, &[]));
+    }
+    assert!(solo.end.call(other).unwrap().write(&pattern(2000)).is_ok());
+    let mut hand = server_of(&sent, stranger(1));
+    solo.end.call(other).unwrap().flush();
+    solo.pump();
+    while solo.end.stats().unacknowledged > 0 {
+        let sent = solo.end.call(other).unwrap().stats().packets_sent as u32;
+        solo.hear(stranger(1), &hand.ack(AckReason::Idle, sent + 1, 0, &[]));
+    }
+    assert!(solo.news(full).iter().any(|n| n.writable()));
+}
+
+#[test]
+fn limits_of_nothing_refuse_and_break_nothing() {
+    let mut solo = Solo::server(|c| {
+        c.limits.calls = 0;
+        c.limits.version_queries = 0;
+        c.limits.unvalidated_connections = 0;
+    });
+    assert_eq!(begin(&mut solo, server_addr()), Err(BeginCallError::TooManyCalls));
+    assert_eq!(solo.end.ask_version(server_addr(), ms(1)), Err(VersionError::TooMany));
+    solo.hear(client_addr(), &Hand::client(0x100).whole(b"q"));
+    assert_eq!((solo.end.stats().connections, solo.end.stats().peers), (0, 0));
+    let mut solo = Solo::new(|c| c.limits.calls_per_peer = 0);
+    assert_eq!(begin(&mut solo, server_addr()), Err(BeginCallError::TooManyCallsToPeer(server_addr())));
+    assert_eq!(solo.end.stats().peers, 0, "nothing is remembered of a peer that was refused");
+    let mut pair = Pair::with(|c| c.limits.send_total = 0);
+    let call = pair.begin(CallOptions::default());
+    assert_eq!(pair.ends[CLIENT].call(call).unwrap().write(b"x"), Err(WriteError::Blocked));
+    assert_eq!(pair.ends[CLIENT].call(call).unwrap().finish(), Ok(()));
+    let served = pair.accept();
+    assert_eq!(pair.read_request(served), b"");
+    assert_eq!(pair.ends[CLIENT].call(call).unwrap().read_chunk(1), Err(ReadError::Blocked));
+}
