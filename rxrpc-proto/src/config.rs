@@ -80,7 +80,8 @@ pub struct Limits {
     pub unvalidated_connections: usize,
     /// The same, for one peer address.
     pub unvalidated_per_peer: usize,
-    /// Received bytes that the application has not read, one call. The window closes.
+    /// Received bytes that the application has not read, one call. The window closes. A few packets are always
+    /// taken.
     pub receive_per_call: usize,
     /// The same, all calls of a peer.
     pub receive_per_peer: usize,

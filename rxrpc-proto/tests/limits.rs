@@ -415,3 +415,19 @@ fn limits_of_nothing_refuse_and_break_nothing() {
     assert_eq!(pair.read_request(served), b"");
     assert_eq!(pair.ends[CLIENT].call(call).unwrap().read_chunk(1), Err(ReadError::Blocked));
 }
+
+#[test]
+fn a_receive_limit_below_a_packet_still_carries_any_amount() {
+    for limit in [0, 1, 1000, 1500, 3000] {
+        for which in 0..3 {
+            let mut pair = Pair::with(|c| {
+                let limits = &mut c.limits;
+                let all =
+                    [&mut limits.receive_per_call, &mut limits.receive_per_peer, &mut limits.receive_total];
+                *all.into_iter().nth(which).unwrap() = limit;
+            });
+            let (request, reply) = (pattern(20_000), b"a".to_vec());
+            assert!(pair.exchange(&request, &reply) == (request, reply), "{limit}");
+        }
+    }
+}

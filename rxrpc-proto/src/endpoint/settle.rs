@@ -90,9 +90,10 @@ impl Endpoint {
         // What this call itself has charged is old news by what it holds now.
         let own = call.recv.held_total();
         let grown = own.saturating_sub(call.charged);
-        let room_call = limits.receive_per_call.saturating_sub(own);
-        let room_peer = limits.receive_per_peer.saturating_sub(peer + grown);
-        let room_all = limits.receive_total.saturating_sub(self.unread + grown);
+        let least = call.recv.least_room();
+        let room_call = limits.receive_per_call.max(least).saturating_sub(own);
+        let room_peer = limits.receive_per_peer.max(least).saturating_sub(peer + grown);
+        let room_all = limits.receive_total.max(least).saturating_sub(self.unread + grown);
         room_call.min(room_peer).min(room_all)
     }
 
