@@ -431,3 +431,19 @@ fn a_receive_limit_below_a_packet_still_carries_any_amount() {
         }
     }
 }
+
+#[test]
+fn of_one_address_without_proof_an_unused_connection_makes_room() {
+    let mut solo = Solo::server(|c| c.limits.unvalidated_per_peer = 2);
+    for n in 0..6 {
+        let mut hand = Hand::client(0x100 + 4 * n);
+        solo.hear(client_addr(), &hand.whole(b"q"));
+        let call = solo.accept();
+        solo.end.call(call).unwrap().abort(AbortCode(7));
+        solo.pump();
+        solo.wait(ms(1));
+    }
+    assert_eq!(solo.end.stats().connections, 2);
+    assert_eq!(solo.end.stats().fault(Fault::NoRoomForConnection), 0);
+    assert_eq!(solo.take_type(PacketType::Abort).len(), 6);
+}
