@@ -78,9 +78,10 @@ pub struct Limits {
     pub service_connections: usize,
     /// Service connections of peers that have not proved their address. The oldest makes room.
     pub unvalidated_connections: usize,
-    /// The same, for one peer address.
+    /// The same, for one peer address. The oldest unused one makes room; else the packet is dropped.
     pub unvalidated_per_peer: usize,
-    /// Received bytes that the application has not read, one call. The window closes.
+    /// Received bytes that the application has not read, one call. The window closes. A few packets are always
+    /// taken.
     pub receive_per_call: usize,
     /// The same, all calls of a peer.
     pub receive_per_peer: usize,

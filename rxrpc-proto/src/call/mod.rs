@@ -117,6 +117,8 @@ pub(crate) struct Call {
     pub(crate) event_queued: bool,
     /// The application waits to write.
     pub(crate) write_blocked: bool,
+    /// Hangs in the line of those that wait for room in the endpoint's send budget.
+    pub(crate) in_line: bool,
     /// The application has forgotten the call.
     pub(crate) released: bool,
     /// In the list of calls to look after.
@@ -167,6 +169,7 @@ impl Call {
             news: News::NONE,
             event_queued: false,
             write_blocked: false,
+            in_line: false,
             released: false,
             dirty: false,
             rings: 0,

@@ -116,6 +116,11 @@ impl RecvHalf {
         self.ready_bytes + self.held_bytes + PIECE_COST * (self.ready.len() + self.held.len())
     }
 
+    /// What a call must be able to hold to move on at all: a packet while the window is closed, and one after it.
+    pub(crate) fn least_room(&self) -> usize {
+        2 * (self.largest + PIECE_COST)
+    }
+
     /// Whether the application has read up to the end.
     pub(crate) fn is_drained(&self) -> bool {
         self.ready_bytes == 0 && self.is_complete()

@@ -54,10 +54,11 @@ impl Endpoint {
         if self.calls.len() >= self.config.limits.calls {
             return Err(BeginCallError::TooManyCalls);
         }
-        let peer = self.peer_for(target.peer);
-        if self.peers.get(peer as usize).is_some_and(|p| p.calls >= self.config.limits.calls_per_peer) {
+        let known = self.known_peer(&target.peer).and_then(|key| self.peers.get(key as usize));
+        if known.map_or(0, |p| p.calls) >= self.config.limits.calls_per_peer {
             return Err(BeginCallError::TooManyCallsToPeer(target.peer));
         }
+        let peer = self.peer_for(target.peer);
         let key = BundleKey { peer, service: target.service, upgrade: target.upgrade };
         let bundle = self.bundle_for(key, options.exclusive);
         let init = CallInit {

@@ -119,20 +119,34 @@ impl Endpoint {
 
     /// Keep the limits of service connections; the oldest that is not validated makes room.
     fn make_room(&mut self, now: Instant, path: &Path) -> Result<(), Fault> {
-        let limits = &self.config.limits;
-        let services = self.connections.len().saturating_sub(self.client_connections);
-        let peer = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize));
         if !self.is_trusted(now, path) {
-            if peer.is_some_and(|p| p.unvalidated >= limits.unvalidated_per_peer) {
-                return Err(Fault::NoRoomForConnection);
-            }
-            if self.unvalidated.count() >= limits.unvalidated_connections {
+            self.make_room_for_peer(path)?;
+            if self.unvalidated.count() >= self.config.limits.unvalidated_connections {
                 self.evict_oldest(now)?;
             }
         }
+        let services = self.connections.len().saturating_sub(self.client_connections);
         if services >= self.config.limits.service_connections {
             self.evict_oldest(now)?;
         }
+        Ok(())
+    }
+
+    /// Of the connections of one peer that are not validated, the oldest unused one makes room. Calls are not
+    /// ended for it: the packet is dropped and comes again, perhaps after a proof.
+    fn make_room_for_peer(&mut self, path: &Path) -> Result<(), Fault> {
+        let Some(peer) = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize)) else {
+            return Ok(());
+        };
+        if peer.unvalidated < self.config.limits.unvalidated_per_peer {
+            return Ok(());
+        }
+        let unused = peer.connections.iter().filter_map(|key| {
+            let c = self.connections.get(*key as usize)?;
+            (c.role == (Role::Service { validated: false }) && c.is_idle()).then_some((c.created, *key))
+        });
+        let (_, key) = unused.min().ok_or(Fault::NoRoomForConnection)?;
+        self.drop_connection(key);
         Ok(())
     }
 

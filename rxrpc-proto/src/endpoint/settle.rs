@@ -90,9 +90,10 @@ impl Endpoint {
         // What this call itself has charged is old news by what it holds now.
         let own = call.recv.held_total();
         let grown = own.saturating_sub(call.charged);
-        let room_call = limits.receive_per_call.saturating_sub(own);
-        let room_peer = limits.receive_per_peer.saturating_sub(peer + grown);
-        let room_all = limits.receive_total.saturating_sub(self.unread + grown);
+        let least = call.recv.least_room();
+        let room_call = limits.receive_per_call.max(least).saturating_sub(own);
+        let room_peer = limits.receive_per_peer.max(least).saturating_sub(peer + grown);
+        let room_all = limits.receive_total.max(least).saturating_sub(self.unread + grown);
         room_call.min(room_peer).min(room_all)
     }
 
@@ -226,13 +227,22 @@ impl Endpoint {
         let Some(call) = self.calls.get(key as usize) else { return };
         let limit = self.config.limits.send_per_call;
         let enough = (limit / WAKE_SHARE).clamp(1, WAKE_BYTES);
-        if call.write_blocked && self.write_room(call) >= enough {
-            if let Some(call) = self.calls.get_mut(key as usize) {
-                call.write_blocked = false;
-            }
-            self.notify(key, News::WRITABLE);
+        let own = limit.saturating_sub(call.send.buffer.len());
+        if call.write_blocked && own >= enough {
+            // It has room of its own again; for the endpoint's it waits in line like the others.
+            self.wait_to_write(key);
         }
         self.wake_writers();
+    }
+
+    /// Put a blocked writer in the line of those that wait for room in the endpoint's send budget.
+    pub(super) fn wait_to_write(&mut self, key: u32) {
+        let id = self.call_id(key);
+        if let Some(call) = self.calls.get_mut(key as usize)
+            && !core::mem::replace(&mut call.in_line, true)
+        {
+            self.write_waiters.push_back(id);
+        }
     }
 
     /// Room in the endpoint's send budget goes to those that wait for it, in order.
@@ -241,6 +251,7 @@ impl Endpoint {
             let Some(id) = self.write_waiters.pop_front() else { return };
             let Some(key) = self.call_key(id) else { continue };
             let Some(call) = self.calls.get_mut(key as usize) else { continue };
+            call.in_line = false;
             if core::mem::take(&mut call.write_blocked) {
                 self.notify(key, News::WRITABLE);
             }

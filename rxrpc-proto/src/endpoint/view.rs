@@ -134,13 +134,11 @@ impl CallMut<'_> {
         let Some(call) = self.get() else { return Err(WriteError::Complete) };
         let room = self.endpoint.write_room(call);
         if room == 0 && len > 0 {
-            let id = self.id();
-            let all_full = self.endpoint.unacknowledged >= self.endpoint.config.limits.send_total;
-            if let Some(call) = self.get_mut()
-                && !core::mem::replace(&mut call.write_blocked, true)
-                && all_full
-            {
-                self.endpoint.write_waiters.push_back(id);
+            if let Some(call) = self.get_mut() {
+                call.write_blocked = true;
+            }
+            if self.endpoint.unacknowledged >= self.endpoint.config.limits.send_total {
+                self.endpoint.wait_to_write(self.key);
             }
             return Err(WriteError::Blocked);
         }
