@@ -1,0 +1,30 @@
+//! What the fuzz targets found, one test a finding, as small as it could be made.
+
+mod harness;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use harness::solo::{Hand, Sent, Solo};
+use harness::{SERVICE, client_addr, ms, pattern, server_addr};
+use rxrpc_proto::wire::{AckReason, Flags, PacketType};
+use rxrpc_proto::{CallError, CallOptions, Event, Target, TimeoutKind};
+
+/// What three times these datagrams is, headers counted.
+fn allowance(datagrams: &[Vec<u8>]) -> usize {
+    3 * datagrams.iter().map(|bytes| bytes.len() + 28).sum::<usize>()
+}
+
+fn cost(sent: &[Sent], to: SocketAddr) -> usize {
+    sent.iter().filter(|s| s.to == to).map(Sent::cost).sum()
+}
+
+#[test]
+fn no_event_tells_of_a_version_answer_that_was_taken() {
+    let mut solo = Solo::new(|_| {});
+    let id = solo.end.ask_version(server_addr(), Duration::ZERO).unwrap();
+    while solo.end.poll_transmit(solo.now, &mut solo.buf).is_some() {}
+    solo.end.handle_timeout(solo.now);
+    assert!(solo.end.take_version(id).is_some());
+    assert_eq!(solo.end.poll_event(), None);
+}
