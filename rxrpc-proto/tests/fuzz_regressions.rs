@@ -28,3 +28,15 @@ fn no_event_tells_of_a_version_answer_that_was_taken() {
     assert!(solo.end.take_version(id).is_some());
     assert_eq!(solo.end.poll_event(), None);
 }
+
+#[test]
+fn the_padding_of_acknowledgements_counts_as_sent_to_a_stranger() {
+    let mut solo = Solo::server(|_| {});
+    let (mut one, mut two) = (Hand::client(4), Hand::client(8));
+    // The first is acknowledged with a table of 200 entries, which the second is padded to.
+    let datagrams = [one.data(200, Flags::NONE, &[0; 20]), two.data(1, Flags::REQUEST_ACK, b"")];
+    solo.hear_all(client_addr(), &datagrams);
+    solo.wait(ms(900));
+    let sent = solo.take();
+    assert!(cost(&sent, client_addr()) <= allowance(&datagrams), "{sent:?}");
+}

@@ -75,6 +75,11 @@ impl<'a> Batch<'a> {
         fits && local_ip == self.local_ip && (padded || size == self.segment || class > Class::Ack)
     }
 
+    /// What a packet of this class and size will measure in the batch.
+    pub(super) fn size_of(&self, class: Class, size: usize) -> usize {
+        if class == Class::Ack && self.class == Class::Ack { size.max(self.segment) } else { size }
+    }
+
     /// A packet of `size` bytes was appended to the buffer. Acknowledgements are padded to the common size.
     pub(super) fn added(&mut self, class: Class, size: usize, local_ip: Option<IpAddr>) {
         if self.count == 0 {

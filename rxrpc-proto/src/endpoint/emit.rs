@@ -94,7 +94,7 @@ impl Endpoint {
         if !batch.takes(class, size, self.local_ip(place.connection)) {
             return false;
         }
-        let allowed = self.within_budget(now, place.connection, size);
+        let allowed = self.within_budget(now, place.connection, batch.size_of(class, size));
         batch.blocked |= !allowed;
         allowed
     }
@@ -238,7 +238,7 @@ impl Endpoint {
         self.write_ack(now, key, place, due, batch.buf);
         let local_ip = self.local_ip(place.connection);
         batch.added(Class::Ack, size, local_ip);
-        self.spend(now, place.connection, batch.segment);
+        self.spend(now, place.connection, batch.size_of(Class::Ack, size));
         self.calls.get(key as usize).is_some_and(|c| c.ack.is_due())
     }
 
