@@ -40,3 +40,22 @@ fn the_padding_of_acknowledgements_counts_as_sent_to_a_stranger() {
     let sent = solo.take();
     assert!(cost(&sent, client_addr()) <= allowance(&datagrams), "{sent:?}");
 }
+
+#[test]
+fn refusals_count_as_sent_to_a_stranger_that_has_a_connection() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    let mut datagrams = vec![hand.whole(b"ask")];
+    solo.hear(client_addr(), &datagrams[0]);
+    let call = solo.accept();
+    solo.write_all(call, &pattern(100_000));
+    for connection in 1..50 {
+        // Row 15: refused, since there is no such connection. Each also lets more of the reply out.
+        let bytes = Hand::client(4 + 4 * connection).bare(PacketType::AckAll);
+        solo.hear(client_addr(), &bytes);
+        datagrams.push(bytes);
+    }
+    let sent = solo.take();
+    assert!(cost(&sent, client_addr()) <= allowance(&datagrams));
+    assert!(sent.iter().any(|s| s.is(PacketType::Abort)), "those that can be paid for go out");
+}
