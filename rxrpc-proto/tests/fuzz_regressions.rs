@@ -59,3 +59,18 @@ fn refusals_count_as_sent_to_a_stranger_that_has_a_connection() {
     assert!(cost(&sent, client_addr()) <= allowance(&datagrams));
     assert!(sent.iter().any(|s| s.is(PacketType::Abort)), "those that can be paid for go out");
 }
+
+#[test]
+fn a_new_address_is_not_asked_more_than_it_pays_for() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    solo.hear(client_addr(), &hand.whole(b"ask"));
+    solo.accept();
+    let stranger: SocketAddr = "10.9.9.9:9".parse().unwrap();
+    let forged = hand.bare(PacketType::AckAll);
+    solo.hear(stranger, &forged);
+    solo.wait(Duration::from_secs(10));
+    let sent = solo.take();
+    assert!(cost(&sent, stranger) > 0, "asked once");
+    assert!(cost(&sent, stranger) <= allowance(&[forged]));
+}

@@ -362,10 +362,12 @@ impl Endpoint {
     /// It is small: nothing is known of who is there.
     fn emit_question(&mut self, now: Instant, key: u32, batch: &mut Batch<'_>) {
         let window = self.config.limits.window;
+        let size = HEADER_LEN + ack_body_len(0, true);
+        let Some(candidate) = self.connections.get(key as usize).and_then(|c| c.candidate) else { return };
+        let affordable = self.afford(now, &candidate.addr, size);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        let Some(candidate) = connection.candidate else { return };
         let call = connection.calls().first().and_then(|c| self.calls.get(*c as usize));
-        let Some((place, call)) = call.and_then(|c| Some((c.place?, c))) else {
+        let Some((place, call)) = call.and_then(|c| Some((c.place?, c))).filter(|_| affordable) else {
             connection.candidate = None;
             return;
         };
@@ -383,7 +385,6 @@ impl Endpoint {
         };
         let trailer = trailer(peer, call.recv.offered().min(window));
         emit_ack(&mut batch.buf.bytes, &fields, core::iter::empty(), Some(&trailer));
-        let size = HEADER_LEN + ack_body_len(0, true);
         batch.addr = Some(candidate.addr);
         batch.added(Class::Control, size, candidate.local_ip);
         batch.close();
