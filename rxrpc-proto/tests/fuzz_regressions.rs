@@ -74,3 +74,33 @@ fn a_new_address_is_not_asked_more_than_it_pays_for() {
     assert!(cost(&sent, stranger) > 0, "asked once");
     assert!(cost(&sent, stranger) <= allowance(&[forged]));
 }
+
+#[test]
+fn a_hole_is_filled_even_if_what_lies_behind_it_takes_all_the_room() {
+    let mut solo = Solo::server(|config| config.limits.receive_per_call = 5_000);
+    let mut hand = Hand::client(4);
+    let data = pattern(4 * 1412);
+    let piece = |seq: usize| &data[(seq - 1) * 1412..seq * 1412];
+    for seq in 2..=4 {
+        solo.hear(client_addr(), &hand.data(seq as u32, Flags::NONE, piece(seq)));
+    }
+    let call = solo.accept();
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, piece(1)));
+    assert_eq!(solo.read(call), data);
+}
+
+#[test]
+fn a_hole_is_filled_though_the_window_was_closed_while_there_was_something_to_read() {
+    let mut solo = Solo::server(|config| config.limits.receive_per_call = 5_000);
+    let mut hand = Hand::client(4);
+    let data = pattern(5 * 1412);
+    let piece = |seq: usize| &data[(seq - 1) * 1412..seq * 1412];
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, piece(1)));
+    let call = solo.accept();
+    // The second comes last, when one is unread and two wait behind it.
+    for seq in [3, 4, 2] {
+        solo.hear(client_addr(), &hand.data(seq as u32, Flags::NONE, piece(seq)));
+    }
+    let first = solo.read(call);
+    assert_eq!([first, solo.read(call)].concat(), data[..4 * 1412]);
+}

@@ -123,7 +123,8 @@ impl Endpoint {
         if window > 0 && call.recv.offered() == 0 {
             call.deadlines.restart_gap(request_gap);
         }
-        if window > 0 && call.recv.holds_base() {
+        // With nothing to read, no reading will ever make room.
+        if (window > 0 || call.recv.readable() == 0) && call.recv.holds_base() {
             if call.recv.release_held() {
                 call.ack.open_window();
             }
