@@ -104,3 +104,22 @@ fn a_hole_is_filled_though_the_window_was_closed_while_there_was_something_to_re
     let first = solo.read(call);
     assert_eq!([first, solo.read(call)].concat(), data[..4 * 1412]);
 }
+
+#[test]
+fn a_server_that_wants_again_what_it_acknowledged_has_lost_the_call() {
+    for (late, expected) in [(true, None), (false, Some(Err(CallError::PeerRestarted)))] {
+        let mut solo = Solo::new(|_| {});
+        let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+        solo.write_all(call, &pattern(3 * 1412));
+        let sent = solo.take_type(PacketType::Data);
+        let mut server = Hand::answering(&sent[0].header);
+        solo.hear(server_addr(), &server.ack(AckReason::Delay, 3, sent[1].header.serial, &[]));
+        solo.wait(Duration::from_secs(2));
+        let again = solo.take_type(PacketType::Data);
+        assert_eq!(again[0].header.seq, 3, "sent again, after that acknowledgement");
+        // Its packets 1 and 2 are gone here; only one that answers an earlier packet may come late.
+        let serial = if late { sent[2].header.serial } else { again[0].header.serial };
+        solo.hear(server_addr(), &server.ack(AckReason::OutOfSequence, 1, serial, &[0, 0, 1]));
+        assert_eq!(solo.end.call(call).unwrap().outcome(), expected);
+    }
+}

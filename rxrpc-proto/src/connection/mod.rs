@@ -167,6 +167,11 @@ impl Connection {
         serial
     }
 
+    /// The serial that the next packet will have.
+    pub(crate) fn next_serial(&self) -> u32 {
+        self.serial
+    }
+
     /// A packet of the peer named this serial.
     pub(crate) fn note_serial(&mut self, serial: u32) {
         if self.heard_serial.is_none_or(|highest| serial.wrapping_sub(highest) as i32 > 0) {
