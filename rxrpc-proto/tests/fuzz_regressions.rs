@@ -123,3 +123,18 @@ fn a_server_that_wants_again_what_it_acknowledged_has_lost_the_call() {
         assert_eq!(solo.end.call(call).unwrap().outcome(), expected);
     }
 }
+
+#[test]
+fn a_stranger_s_packet_does_not_begin_its_call_again_that_has_just_timed_out() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, b"half"));
+    let call = solo.accept();
+    solo.wait(Duration::from_secs(21));
+    assert_eq!(solo.end.call(call).unwrap().outcome(), Some(Err(CallError::Timeout(TimeoutKind::Silence))));
+    solo.events.clear();
+    solo.take();
+    solo.hear(client_addr(), &hand.data(2, Flags::LAST_PACKET, b"the rest"));
+    assert!(!solo.events.iter().any(|e| matches!(e, Event::Incoming { .. })), "{:?}", solo.events);
+    assert!(solo.take().iter().any(|s| s.is(PacketType::Abort)), "it is told that the call is over");
+}

@@ -122,7 +122,7 @@ impl Endpoint {
             Role::Client { .. } if connection.retired => idle_since + RETIRED_LIFE,
             Role::Client { .. } => idle_since + timing.idle_client,
             Role::Service { validated: true } => idle_since + timing.idle_service,
-            Role::Service { validated: false } => connection.created + timing.unvalidated_life,
+            Role::Service { validated: false } => idle_since + timing.unvalidated_life,
         })
     }
 
