@@ -76,6 +76,30 @@ fn a_new_address_is_not_asked_more_than_it_pays_for() {
 }
 
 #[test]
+fn a_reply_held_back_from_a_stranger_is_no_endless_loop() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    // It pays for a PING and a bit more, but not for a second PING.
+    solo.hear(client_addr(), &hand.whole(b"ask"));
+    let call = solo.accept();
+    solo.write_all(call, &pattern(100_000));
+    for _ in 0..5 {
+        solo.wait(ms(700));
+    }
+    assert!(!solo.end.wants_transmit());
+}
+
+#[test]
+fn a_call_goes_out_to_a_peer_whose_own_calls_must_wait_for_its_proof() {
+    let mut solo = Solo::server(|_| {});
+    // The acknowledgement of this, with a table of 200 entries, costs more than it has paid for.
+    solo.hear(server_addr(), &Hand::client(4).data(200, Flags::NONE, b""));
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+    solo.write_all(call, b"ask");
+    assert!(solo.take().iter().any(|s| s.is(PacketType::Data)), "our request went out");
+}
+
+#[test]
 fn a_hole_is_filled_even_if_what_lies_behind_it_takes_all_the_room() {
     let mut solo = Solo::server(|config| config.limits.receive_per_call = 5_000);
     let mut hand = Hand::client(4);

@@ -137,8 +137,8 @@ impl Endpoint {
             && call.state.is_live()
             && validation.wants_ping(now)
             && validation.may_send(now, headroom)
+            && call.ack.ask()
         {
-            call.ack.ask();
             self.touch(key);
         }
     }

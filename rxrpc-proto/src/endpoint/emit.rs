@@ -111,6 +111,7 @@ impl Endpoint {
             return Turn::Done;
         }
         let before = batch.count;
+        let others_blocked = core::mem::take(&mut batch.blocked);
         let more = match class {
             Class::Control => false,
             Class::Ack => self.emit_due_ack(now, key, &place, batch),
@@ -120,12 +121,15 @@ impl Endpoint {
         if batch.count > before {
             self.after_sending(now, key);
         }
-        if batch.blocked && class != Class::Ack {
+        let blocked = core::mem::replace(&mut batch.blocked, true);
+        batch.blocked = blocked || others_blocked;
+        if blocked && class != Class::Ack {
             self.ask_for_proof(now, key, 0);
         }
         match (more, batch.count > before) {
             (false, _) => Turn::Done,
             (true, true) => Turn::Again,
+            (true, false) if blocked => Turn::Blocked,
             (true, false) => Turn::Passed,
         }
     }
