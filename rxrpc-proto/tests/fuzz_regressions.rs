@@ -162,3 +162,15 @@ fn a_stranger_s_packet_does_not_begin_its_call_again_that_has_just_timed_out() {
     assert!(!solo.events.iter().any(|e| matches!(e, Event::Incoming { .. })), "{:?}", solo.events);
     assert!(solo.take().iter().any(|s| s.is(PacketType::Abort)), "it is told that the call is over");
 }
+
+#[test]
+fn asking_a_new_address_acknowledges_nothing_for_good_while_the_call_waits() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    solo.hear(client_addr(), &hand.whole(b"ask"));
+    solo.take();
+    let moved: SocketAddr = "10.0.0.1:40002".parse().unwrap();
+    solo.hear(moved, &hand.whole(b"ask"));
+    let asked = solo.take().into_iter().find(|s| s.to == moved).expect("asked");
+    assert_eq!(asked.acked(), (AckReason::Ping, 1, 0), "it may be turned away yet");
+}

@@ -382,7 +382,8 @@ impl Endpoint {
         let fields = AckFields {
             buffer_space: 0,
             max_skew: 0,
-            first_packet: call.recv.base(),
+            // A call that waits may be turned away yet, and its request be wanted again.
+            first_packet: call.recv.base() - call.revocable(),
             previous_packet: call.recv.highest(),
             serial: 0,
             reason: AckReason::Ping,
