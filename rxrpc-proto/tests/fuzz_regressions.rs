@@ -174,3 +174,43 @@ fn asking_a_new_address_acknowledges_nothing_for_good_while_the_call_waits() {
     let asked = solo.take().into_iter().find(|s| s.to == moved).expect("asked");
     assert_eq!(asked.acked(), (AckReason::Ping, 1, 0), "it may be turned away yet");
 }
+
+#[test]
+fn a_new_address_is_asked_although_the_old_one_may_not_be_told_of_an_ended_call() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    // Two calls on one connection. The first ends, and how is told at the old address until that has had its share.
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, b"one"));
+    let mut second = Hand { cid: 5, ..hand };
+    solo.hear(client_addr(), &second.whole(b"two"));
+    let first = solo.accept();
+    solo.end.call(first).unwrap().abort(rxrpc_proto::AbortCode(7));
+    solo.pump();
+    let moved: SocketAddr = "10.0.0.1:40002".parse().unwrap();
+    for _ in 0..30 {
+        solo.hear(moved, &hand.data(2, Flags::NONE, b"late"));
+        solo.wait(ms(100));
+    }
+    solo.wait(ms(1100));
+    solo.take();
+    solo.hear(moved, &hand.data(2, Flags::NONE, b"late"));
+    solo.hear(moved, &second.whole(b"two"));
+    solo.wait(ms(100));
+    let asked = solo.take().into_iter().find(|s| s.to == moved).expect("asked");
+    assert_eq!(asked.acked().0, AckReason::Ping);
+}
+
+#[test]
+fn a_connection_that_may_not_say_how_its_calls_ended_expires_without_a_spin() {
+    let mut solo = Solo::server(|_| {});
+    // PINGs use up what two calls have paid for, but for one of the ABORTs when they time out.
+    for cid in 4..6 {
+        solo.hear(client_addr(), &Hand::client(cid).data(1, Flags::NONE, b"a"));
+        let call = solo.accept();
+        solo.end.call(call).unwrap().discard_input();
+    }
+    // Waiting fails on timers that are always due.
+    solo.wait(Duration::from_secs(60));
+    assert_eq!(solo.take_type(PacketType::Abort).len(), 1);
+    assert_eq!(solo.end.stats().connections, 0);
+}

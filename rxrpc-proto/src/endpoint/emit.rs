@@ -293,6 +293,7 @@ impl Endpoint {
     /// What a connection has to say itself: how calls ended, and questions to a new address.
     pub(super) fn emit_control(&mut self, now: Instant, key: u32, batch: &mut Batch<'_>) -> Turn {
         let before = batch.count;
+        let mut blocked = false;
         for channel in 0..CHANNELS {
             let Some(c) = self.connections.get(key as usize) else { return Turn::Done };
             let Some(replay) = c.channel(channel).and_then(|c| Some((c.last?, c.replay?))) else { continue };
@@ -302,23 +303,33 @@ impl Endpoint {
                     Ending::Received { .. } => ack_body_len(0, true),
                     Ending::Aborted(_) => AbortCode::RX_CALL_DEAD.to_bytes().len(),
                 };
-            if !self.may_join(now, &place, Class::Control, size, batch) {
+            if !batch.takes(Class::Control, size, self.local_ip(key)) {
                 return if batch.count > before { Turn::Again } else { Turn::Passed };
+            }
+            if !self.may_join(now, &place, Class::Control, size, batch) {
+                // The client may have moved, and where it went pays for itself.
+                blocked = true;
+                continue;
             }
             self.write_ending(now, &place, &replay.0, replay.1, batch.buf);
             let local_ip = self.local_ip(key);
             batch.added(Class::Control, size, local_ip);
             self.spend(now, key, size);
         }
-        let asks = self.connections.get(key as usize).is_some_and(|c| c.has_control(now));
+        let candidate = self.connections.get(key as usize).and_then(|c| c.candidate);
+        let asks = candidate.is_some_and(|c| c.wants_question(now));
         if asks && batch.count > 0 {
             return Turn::Again;
         }
         if asks {
             self.emit_question(now, key, batch);
         }
+        if let Some(connection) = self.connections.get_mut(key as usize) {
+            // Its expiry waits for what it has to say.
+            connection.in_ring = blocked;
+        }
         self.set_connection_timer(key);
-        Turn::Done
+        if blocked { Turn::Blocked } else { Turn::Done }
     }
 
     /// Say again how the last call of a channel ended.

@@ -45,6 +45,8 @@ impl Endpoint {
                         && Some(ack.fields.serial) == candidate.ping);
                 if answered && header.call_number != 0 {
                     self.move_connection(now, key, &candidate);
+                } else {
+                    self.schedule_connection(now, key);
                 }
             }
             Some(candidate) if candidate.asked < QUESTIONS && now < candidate.ask_at => {}

@@ -133,7 +133,10 @@ impl Endpoint {
         let expiry = self.expiry(connection).map(|at| if waits { at.max(self.now + RING_WAIT) } else { at });
         let deadline = [
             connection.final_ack_at().map(|at| (at, Wake::FinalAck)),
-            connection.candidate.filter(|_| !waits).map(|c| (c.ask_at, Wake::AddressCheck)),
+            connection
+                .candidate
+                .filter(|c| !waits || c.ask_at > self.now)
+                .map(|c| (c.ask_at, Wake::AddressCheck)),
             expiry.map(|at| (at, Wake::ConnectionExpiry)),
         ]
         .into_iter()

@@ -193,12 +193,12 @@ impl Endpoint {
     /// Hang the connection in its peer's control ring if it has something to say itself.
     pub(super) fn schedule_connection(&mut self, now: Instant, key: u32) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        if !connection.has_control(now) || connection.in_ring {
+        if !connection.has_control(now) {
             return;
         }
-        connection.in_ring = true;
+        let hangs = core::mem::replace(&mut connection.in_ring, true);
         let peer = connection.peer;
-        if let Some(p) = self.peers.get_mut(peer as usize) {
+        if let Some(p) = self.peers.get_mut(peer as usize).filter(|_| !hangs) {
             p.ready.push_back(Class::Control, Token::Connection(key));
         }
         self.ready_peer(peer);
