@@ -147,7 +147,8 @@ pub struct Timing {
     pub fast_reap_above: usize,
     /// An unused service connection is kept this long.
     pub idle_service: Duration,
-    /// A service connection of a peer that never proves its address is kept this long.
+    /// A service connection of a peer that never proves its address is kept this long after its last call: late
+    /// packets of that call must not begin it anew.
     pub unvalidated_life: Duration,
     /// How long a proof of address lasts.
     pub validated_for: Duration,

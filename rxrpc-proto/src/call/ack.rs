@@ -96,9 +96,9 @@ impl AckPolicy {
         self.answer = Some(serial);
     }
 
-    /// Send a PING.
-    pub(crate) fn ask(&mut self) {
-        self.ping = true;
+    /// Send a PING. False if one was to be sent already.
+    pub(crate) fn ask(&mut self) -> bool {
+        !core::mem::replace(&mut self.ping, true)
     }
 
     /// The reader made room: tell the peer.

@@ -107,6 +107,8 @@ pub(crate) struct Call {
     pub(crate) abort_wish: Option<CallError>,
     /// Our PING that is not answered: its serial and when it was sent.
     pub(crate) ping: Option<(u32, Instant)>,
+    /// Serial of the first packet sent after the peer last acknowledged something for good.
+    pub(crate) advanced_at: Option<u32>,
     /// Highest serial heard for this call.
     pub(crate) heard_serial: Option<u32>,
     /// The last thing heard was BUSY, and nothing of the call was ever acknowledged.
@@ -164,6 +166,7 @@ impl Call {
             total_length: None,
             abort_wish: None,
             ping: None,
+            advanced_at: None,
             heard_serial: None,
             turned_away: false,
             news: News::NONE,

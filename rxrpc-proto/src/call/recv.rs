@@ -165,8 +165,11 @@ impl RecvHalf {
             if seq != self.base || seq == u32::MAX {
                 return Ok(Arrival::BeyondWindow);
             }
-            self.hold(seq, last, payload);
-            return Ok(Arrival::Held);
+            if self.ready_bytes > 0 {
+                self.hold(seq, last, payload);
+                return Ok(Arrival::Held);
+            }
+            // Nothing can be read, so no reading will make room: what is held behind this packet takes it all.
         }
         self.largest = self.largest.max(payload.len());
         if seq > self.base {

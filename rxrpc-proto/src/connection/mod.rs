@@ -79,6 +79,15 @@ pub(crate) struct Candidate {
     /// When it is asked again.
     pub(crate) ask_at: Instant,
     pub(crate) asked: u32,
+    /// Packets that came from there. Each pays for one question.
+    pub(crate) heard: u32,
+}
+
+impl Candidate {
+    /// Whether a question goes there now.
+    pub(crate) fn wants_question(&self, now: Instant) -> bool {
+        self.ask_at <= now && self.asked < self.heard
+    }
 }
 
 #[derive(Debug)]
@@ -158,6 +167,11 @@ impl Connection {
         serial
     }
 
+    /// The serial that the next packet will have.
+    pub(crate) fn next_serial(&self) -> u32 {
+        self.serial
+    }
+
     /// A packet of the peer named this serial.
     pub(crate) fn note_serial(&mut self, serial: u32) {
         if self.heard_serial.is_none_or(|highest| serial.wrapping_sub(highest) as i32 > 0) {
@@ -185,7 +199,8 @@ impl Connection {
 
     /// Whether the connection itself has a packet to send.
     pub(crate) fn has_control(&self, now: Instant) -> bool {
-        self.channels.iter().any(|c| c.replay.is_some()) || self.candidate.is_some_and(|c| c.ask_at <= now)
+        self.channels.iter().any(|c| c.replay.is_some())
+            || self.candidate.is_some_and(|c| c.wants_question(now))
     }
 
     /// A packet with the last call's number came: say again how it ended, unless too often.

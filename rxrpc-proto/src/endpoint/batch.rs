@@ -41,6 +41,8 @@ pub(super) enum Turn {
     Again,
     /// Did not fit: keeps its place.
     Passed,
+    /// Waits for the peer to prove its address: to the end, since others need not wait for that.
+    Blocked,
 }
 
 impl<'a> Batch<'a> {
@@ -59,7 +61,7 @@ impl<'a> Batch<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.closed || self.blocked || self.count >= self.buf.max_segments || self.looked >= LOOK
+        self.closed || self.count >= self.buf.max_segments || self.looked >= LOOK
     }
 
     /// Whether a packet of this class and size, leaving from this address, may join.
@@ -73,6 +75,11 @@ impl<'a> Batch<'a> {
         let padded = class == Class::Ack && self.class == Class::Ack;
         let fits = size <= self.segment && (self.count + 1) * self.segment <= TransmitBuf::MAX_LEN;
         fits && local_ip == self.local_ip && (padded || size == self.segment || class > Class::Ack)
+    }
+
+    /// What a packet of this class and size will measure in the batch.
+    pub(super) fn size_of(&self, class: Class, size: usize) -> usize {
+        if class == Class::Ack && self.class == Class::Ack { size.max(self.segment) } else { size }
     }
 
     /// A packet of `size` bytes was appended to the buffer. Acknowledgements are padded to the common size.
@@ -157,6 +164,7 @@ impl Endpoint {
 
     /// Let the owners of one class add to the batch.
     fn fill(&mut self, now: Instant, peer: u32, class: Class, batch: &mut Batch<'_>) {
+        batch.looked = 0;
         let mut passed: SmallVec<[Token; 8]> = SmallVec::new();
         let mut again: SmallVec<[Token; 8]> = SmallVec::new();
         while !batch.is_done() {
@@ -166,7 +174,7 @@ impl Endpoint {
             batch.looked += 1;
             match self.take_turn(now, peer, class, token, batch) {
                 Turn::Done => {}
-                Turn::Again => again.push(token),
+                Turn::Again | Turn::Blocked => again.push(token),
                 Turn::Passed => passed.push(token),
             }
         }

@@ -1,7 +1,7 @@
 //! Packets of a live call.
 
 use super::{Endpoint, Path};
-use crate::call::{AckEffect, AckInput, Arrival, Side, State, patience};
+use crate::call::{AckEffect, AckInput, Arrival, Call, Side, State, patience};
 use crate::config::BusyPolicy;
 use crate::error::CallError;
 use crate::event::News;
@@ -137,8 +137,8 @@ impl Endpoint {
             && call.state.is_live()
             && validation.wants_ping(now)
             && validation.may_send(now, headroom)
+            && call.ack.ask()
         {
-            call.ack.ask();
             self.touch(key);
         }
     }
@@ -167,9 +167,7 @@ impl Endpoint {
         } else if header.flags.contains(Flags::REQUEST_ACK) {
             call.ack.propose(AckReason::Requested, header.serial);
         }
-        let began_again = ack.fields.first_packet == 1 && ack.fields.previous_packet == 0;
-        let lost_us = matches!(ack.fields.reason, AckReason::ExceedsWindow | AckReason::OutOfSequence);
-        if call.is_client() && call.state.is_sending() && began_again && lost_us && call.send.una > 1 {
+        if call.is_client() && call.state.is_sending() && (began_again(call, ack) || went_back(call, ack)) {
             self.fault(Fault::ServerForgot);
             return self.complete(now, key, Err(CallError::PeerRestarted));
         }
@@ -189,13 +187,17 @@ impl Endpoint {
         let bounds = self.bounds;
         let Some(call) = self.calls.get_mut(key as usize) else { return Ok(AckEffect::Stale) };
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return Ok(AckEffect::Stale) };
-        let before = call.send.buffer.len();
+        let (before, una) = (call.send.buffer.len(), call.send.una);
         let sending = call.state.is_sending();
         let effect = call.send.on_ack(now, input, &mut peer.rtt, &bounds).map_err(|fault| match fault {
             Fault::AckOutsideWindow if !sending => Fault::UnexpectedAck,
             other => other,
         })?;
         call.stats.acks_received += 1;
+        if call.send.una != una {
+            let connection = call.place.and_then(|p| self.connections.get(p.connection as usize));
+            call.advanced_at = connection.map(|c| c.next_serial());
+        }
         let freed = before.saturating_sub(call.send.buffer.len());
         self.after_freed(key, freed);
         Ok(effect)
@@ -297,4 +299,20 @@ impl Endpoint {
             self.complete(now, key, Err(CallError::LocalAbort(dead)));
         }
     }
+}
+
+/// A server that has nothing of a call it had acknowledged in part: it lost the call, or a translator hides it.
+fn began_again(call: &Call, ack: &Ack<'_>) -> bool {
+    let nothing = ack.fields.first_packet == 1 && ack.fields.previous_packet == 0;
+    let lost = matches!(ack.fields.reason, AckReason::ExceedsWindow | AckReason::OutOfSequence);
+    nothing && lost && call.send.una > 1
+}
+
+/// A server that wants what it had acknowledged for good, in answer to a packet sent after that acknowledgement
+/// came: no reordering explains it. What it wants is gone here, so the call cannot go on.
+fn went_back(call: &Call, ack: &Ack<'_>) -> bool {
+    let (first, serial) = (ack.fields.first_packet, ack.fields.serial);
+    let behind = first != 0 && (first.wrapping_sub(call.send.una) as i32) < 0;
+    let answers = |since: u32| serial.wrapping_sub(since) as i32 >= 0;
+    behind && serial != 0 && call.advanced_at.is_some_and(answers)
 }

@@ -94,7 +94,7 @@ impl Endpoint {
         if !batch.takes(class, size, self.local_ip(place.connection)) {
             return false;
         }
-        let allowed = self.within_budget(now, place.connection, size);
+        let allowed = self.within_budget(now, place.connection, batch.size_of(class, size));
         batch.blocked |= !allowed;
         allowed
     }
@@ -111,6 +111,7 @@ impl Endpoint {
             return Turn::Done;
         }
         let before = batch.count;
+        let others_blocked = core::mem::take(&mut batch.blocked);
         let more = match class {
             Class::Control => false,
             Class::Ack => self.emit_due_ack(now, key, &place, batch),
@@ -120,12 +121,15 @@ impl Endpoint {
         if batch.count > before {
             self.after_sending(now, key);
         }
-        if batch.blocked && class != Class::Ack {
+        let blocked = core::mem::replace(&mut batch.blocked, true);
+        batch.blocked = blocked || others_blocked;
+        if blocked && class != Class::Ack {
             self.ask_for_proof(now, key, 0);
         }
         match (more, batch.count > before) {
             (false, _) => Turn::Done,
             (true, true) => Turn::Again,
+            (true, false) if blocked => Turn::Blocked,
             (true, false) => Turn::Passed,
         }
     }
@@ -238,7 +242,7 @@ impl Endpoint {
         self.write_ack(now, key, place, due, batch.buf);
         let local_ip = self.local_ip(place.connection);
         batch.added(Class::Ack, size, local_ip);
-        self.spend(now, place.connection, batch.segment);
+        self.spend(now, place.connection, batch.size_of(Class::Ack, size));
         self.calls.get(key as usize).is_some_and(|c| c.ack.is_due())
     }
 
@@ -289,6 +293,7 @@ impl Endpoint {
     /// What a connection has to say itself: how calls ended, and questions to a new address.
     pub(super) fn emit_control(&mut self, now: Instant, key: u32, batch: &mut Batch<'_>) -> Turn {
         let before = batch.count;
+        let mut blocked = false;
         for channel in 0..CHANNELS {
             let Some(c) = self.connections.get(key as usize) else { return Turn::Done };
             let Some(replay) = c.channel(channel).and_then(|c| Some((c.last?, c.replay?))) else { continue };
@@ -298,23 +303,33 @@ impl Endpoint {
                     Ending::Received { .. } => ack_body_len(0, true),
                     Ending::Aborted(_) => AbortCode::RX_CALL_DEAD.to_bytes().len(),
                 };
-            if !self.may_join(now, &place, Class::Control, size, batch) {
+            if !batch.takes(Class::Control, size, self.local_ip(key)) {
                 return if batch.count > before { Turn::Again } else { Turn::Passed };
+            }
+            if !self.may_join(now, &place, Class::Control, size, batch) {
+                // The client may have moved, and where it went pays for itself.
+                blocked = true;
+                continue;
             }
             self.write_ending(now, &place, &replay.0, replay.1, batch.buf);
             let local_ip = self.local_ip(key);
             batch.added(Class::Control, size, local_ip);
             self.spend(now, key, size);
         }
-        let asks = self.connections.get(key as usize).is_some_and(|c| c.has_control(now));
+        let candidate = self.connections.get(key as usize).and_then(|c| c.candidate);
+        let asks = candidate.is_some_and(|c| c.wants_question(now));
         if asks && batch.count > 0 {
             return Turn::Again;
         }
         if asks {
             self.emit_question(now, key, batch);
         }
+        if let Some(connection) = self.connections.get_mut(key as usize) {
+            // Its expiry waits for what it has to say.
+            connection.in_ring = blocked;
+        }
         self.set_connection_timer(key);
-        Turn::Done
+        if blocked { Turn::Blocked } else { Turn::Done }
     }
 
     /// Say again how the last call of a channel ended.
@@ -362,10 +377,12 @@ impl Endpoint {
     /// It is small: nothing is known of who is there.
     fn emit_question(&mut self, now: Instant, key: u32, batch: &mut Batch<'_>) {
         let window = self.config.limits.window;
+        let size = HEADER_LEN + ack_body_len(0, true);
+        let Some(candidate) = self.connections.get(key as usize).and_then(|c| c.candidate) else { return };
+        let affordable = self.afford(now, &candidate.addr, size);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        let Some(candidate) = connection.candidate else { return };
         let call = connection.calls().first().and_then(|c| self.calls.get(*c as usize));
-        let Some((place, call)) = call.and_then(|c| Some((c.place?, c))) else {
+        let Some((place, call)) = call.and_then(|c| Some((c.place?, c))).filter(|_| affordable) else {
             connection.candidate = None;
             return;
         };
@@ -376,14 +393,14 @@ impl Endpoint {
         let fields = AckFields {
             buffer_space: 0,
             max_skew: 0,
-            first_packet: call.recv.base(),
+            // A call that waits may be turned away yet, and its request be wanted again.
+            first_packet: call.recv.base() - call.revocable(),
             previous_packet: call.recv.highest(),
             serial: 0,
             reason: AckReason::Ping,
         };
         let trailer = trailer(peer, call.recv.offered().min(window));
         emit_ack(&mut batch.buf.bytes, &fields, core::iter::empty(), Some(&trailer));
-        let size = HEADER_LEN + ack_body_len(0, true);
         batch.addr = Some(candidate.addr);
         batch.added(Class::Control, size, candidate.local_ip);
         batch.close();

@@ -30,7 +30,7 @@ impl Endpoint {
     pub(super) fn next_event(&mut self) -> Option<Event> {
         while let Some(queued) = self.events.pop_front() {
             let event = match queued {
-                Queued::Version(id) => Some(Event::Version(id)),
+                Queued::Version(id) => self.is_question(id).then_some(Event::Version(id)),
                 Queued::Incoming(id) => self.incoming_event(id),
                 Queued::Call(id) => self.call_event(id),
             };

@@ -35,6 +35,9 @@ impl Endpoint {
         }
         self.fault(Fault::AddressUnproven);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        if let Some(candidate) = connection.candidate.as_mut().filter(|c| c.addr == path.peer) {
+            candidate.heard = candidate.heard.saturating_add(1);
+        }
         match connection.candidate {
             Some(candidate) if candidate.addr == path.peer => {
                 let answered = matches!(body, Body::Ack(ack)
@@ -42,6 +45,8 @@ impl Endpoint {
                         && Some(ack.fields.serial) == candidate.ping);
                 if answered && header.call_number != 0 {
                     self.move_connection(now, key, &candidate);
+                } else {
+                    self.schedule_connection(now, key);
                 }
             }
             Some(candidate) if candidate.asked < QUESTIONS && now < candidate.ask_at => {}
@@ -52,6 +57,7 @@ impl Endpoint {
                     ping: None,
                     ask_at: now,
                     asked: 0,
+                    heard: 1,
                 });
                 self.schedule_connection(now, key);
                 self.set_connection_timer(key);
@@ -73,7 +79,8 @@ impl Endpoint {
     /// It is time to ask again, or to give the address up.
     pub(super) fn on_candidate_timer(&mut self, now: Instant, key: u32) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        connection.candidate = connection.candidate.filter(|c| c.asked < QUESTIONS || now < c.ask_at);
+        connection.candidate =
+            connection.candidate.filter(|c| now < c.ask_at || (c.asked < QUESTIONS && c.asked < c.heard));
     }
 
     /// The client answered from its new address: go on there.

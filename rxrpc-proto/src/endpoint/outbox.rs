@@ -42,11 +42,23 @@ impl Outbox {
 impl Endpoint {
     /// Answer a packet of an unknown connection or call, unless that happens too often.
     fn answer_stranger(&mut self, now: Instant, path: &Path, bytes: Vec<u8>) {
-        if self.outbox.rate.take(now) {
+        if self.outbox.rate.take(now) && self.afford(now, &path.peer, bytes.len()) {
             self.outbox.push(path.peer, path.local_ip, bytes);
         } else {
             self.stats.answers_suppressed += 1;
         }
+    }
+
+    /// Whether a datagram outside of a connection may go to an address; it counts as sent if so. For a stranger,
+    /// the datagram that is answered pays: no answer is three times as long.
+    pub(super) fn afford(&mut self, now: Instant, addr: &SocketAddr, len: usize) -> bool {
+        let Some(key) = self.known_peer(addr) else { return true };
+        let Some(peer) = self.peers.get_mut(key as usize) else { return true };
+        let may = !self.config.validate_peers || peer.validation.may_send(now, len);
+        if may {
+            peer.validation.on_sent(now, len);
+        }
+        may
     }
 
     /// Refuse a packet with an ABORT built from its header. `connection`: the whole connection.

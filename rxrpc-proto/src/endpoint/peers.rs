@@ -122,7 +122,7 @@ impl Endpoint {
             Role::Client { .. } if connection.retired => idle_since + RETIRED_LIFE,
             Role::Client { .. } => idle_since + timing.idle_client,
             Role::Service { validated: true } => idle_since + timing.idle_service,
-            Role::Service { validated: false } => connection.created + timing.unvalidated_life,
+            Role::Service { validated: false } => idle_since + timing.unvalidated_life,
         })
     }
 
@@ -133,7 +133,10 @@ impl Endpoint {
         let expiry = self.expiry(connection).map(|at| if waits { at.max(self.now + RING_WAIT) } else { at });
         let deadline = [
             connection.final_ack_at().map(|at| (at, Wake::FinalAck)),
-            connection.candidate.filter(|_| !waits).map(|c| (c.ask_at, Wake::AddressCheck)),
+            connection
+                .candidate
+                .filter(|c| !waits || c.ask_at > self.now)
+                .map(|c| (c.ask_at, Wake::AddressCheck)),
             expiry.map(|at| (at, Wake::ConnectionExpiry)),
         ]
         .into_iter()

@@ -183,8 +183,10 @@ impl Endpoint {
             channel.last = before;
             channel.counter = place.number - 1;
         }
-        if let Some(peer) = self.peers.get(peer as usize) {
-            self.outbox.push(peer.addr, local_ip, header.to_bytes().to_vec());
+        let Some(addr) = self.peers.get(peer as usize).map(|p| p.addr) else { return };
+        let bytes = header.to_bytes().to_vec();
+        if self.afford(now, &addr, bytes.len()) {
+            self.outbox.push(addr, local_ip, bytes);
         }
     }
 

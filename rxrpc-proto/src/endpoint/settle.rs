@@ -124,7 +124,8 @@ impl Endpoint {
         if window > 0 && call.recv.offered() == 0 {
             call.deadlines.restart_gap(request_gap);
         }
-        if window > 0 && call.recv.holds_base() {
+        // With nothing to read, no reading will ever make room.
+        if (window > 0 || call.recv.readable() == 0) && call.recv.holds_base() {
             if call.recv.release_held() {
                 call.ack.open_window();
             }
@@ -193,12 +194,12 @@ impl Endpoint {
     /// Hang the connection in its peer's control ring if it has something to say itself.
     pub(super) fn schedule_connection(&mut self, now: Instant, key: u32) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        if !connection.has_control(now) || connection.in_ring {
+        if !connection.has_control(now) {
             return;
         }
-        connection.in_ring = true;
+        let hangs = core::mem::replace(&mut connection.in_ring, true);
         let peer = connection.peer;
-        if let Some(p) = self.peers.get_mut(peer as usize) {
+        if let Some(p) = self.peers.get_mut(peer as usize).filter(|_| !hangs) {
             p.ready.push_back(Class::Control, Token::Connection(key));
         }
         self.ready_peer(peer);

@@ -97,14 +97,19 @@ impl Endpoint {
     /// The answer to a question that is over. `None` while it is not, and once it was taken.
     pub fn take_version(&mut self, id: VersionId) -> Option<Result<VersionAnswer, VersionError>> {
         let slot = id.0 as u32;
-        let query = self.versions.queries.get_mut(slot as usize)?;
-        if version_id(query.serial, slot) != id {
+        if !self.is_question(id) {
             return None;
         }
-        let answer = query.answer.take()?;
+        let answer = self.versions.queries.get_mut(slot as usize)?.answer.take()?;
         self.versions.queries.remove(slot as usize);
         self.set_timer(TimerKey::Version(slot), None);
         Some(answer)
+    }
+
+    /// Whether the question exists: its answer, if it came, was not taken.
+    pub(super) fn is_question(&self, id: VersionId) -> bool {
+        let slot = id.0 as u32;
+        self.versions.queries.get(slot as usize).is_some_and(|query| version_id(query.serial, slot) == id)
     }
 
     /// Send questions that were asked since the last time.

@@ -1,0 +1,216 @@
+//! What the fuzz targets found, one test a finding, as small as it could be made.
+
+mod harness;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use harness::solo::{Hand, Sent, Solo};
+use harness::{SERVICE, client_addr, ms, pattern, server_addr};
+use rxrpc_proto::wire::{AckReason, Flags, PacketType};
+use rxrpc_proto::{CallError, CallOptions, Event, Target, TimeoutKind};
+
+/// What three times these datagrams is, headers counted.
+fn allowance(datagrams: &[Vec<u8>]) -> usize {
+    3 * datagrams.iter().map(|bytes| bytes.len() + 28).sum::<usize>()
+}
+
+fn cost(sent: &[Sent], to: SocketAddr) -> usize {
+    sent.iter().filter(|s| s.to == to).map(Sent::cost).sum()
+}
+
+#[test]
+fn no_event_tells_of_a_version_answer_that_was_taken() {
+    let mut solo = Solo::new(|_| {});
+    let id = solo.end.ask_version(server_addr(), Duration::ZERO).unwrap();
+    while solo.end.poll_transmit(solo.now, &mut solo.buf).is_some() {}
+    solo.end.handle_timeout(solo.now);
+    assert!(solo.end.take_version(id).is_some());
+    assert_eq!(solo.end.poll_event(), None);
+}
+
+#[test]
+fn the_padding_of_acknowledgements_counts_as_sent_to_a_stranger() {
+    let mut solo = Solo::server(|_| {});
+    let (mut one, mut two) = (Hand::client(4), Hand::client(8));
+    // The first is acknowledged with a table of 200 entries, which the second is padded to.
+    let datagrams = [one.data(200, Flags::NONE, &[0; 20]), two.data(1, Flags::REQUEST_ACK, b"")];
+    solo.hear_all(client_addr(), &datagrams);
+    solo.wait(ms(900));
+    let sent = solo.take();
+    assert!(cost(&sent, client_addr()) <= allowance(&datagrams), "{sent:?}");
+}
+
+#[test]
+fn refusals_count_as_sent_to_a_stranger_that_has_a_connection() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    let mut datagrams = vec![hand.whole(b"ask")];
+    solo.hear(client_addr(), &datagrams[0]);
+    let call = solo.accept();
+    solo.write_all(call, &pattern(100_000));
+    for connection in 1..50 {
+        // Row 15: refused, since there is no such connection. Each also lets more of the reply out.
+        let bytes = Hand::client(4 + 4 * connection).bare(PacketType::AckAll);
+        solo.hear(client_addr(), &bytes);
+        datagrams.push(bytes);
+    }
+    let sent = solo.take();
+    assert!(cost(&sent, client_addr()) <= allowance(&datagrams));
+    assert!(sent.iter().any(|s| s.is(PacketType::Abort)), "those that can be paid for go out");
+}
+
+#[test]
+fn a_new_address_is_not_asked_more_than_it_pays_for() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    solo.hear(client_addr(), &hand.whole(b"ask"));
+    solo.accept();
+    let stranger: SocketAddr = "10.9.9.9:9".parse().unwrap();
+    let forged = hand.bare(PacketType::AckAll);
+    solo.hear(stranger, &forged);
+    solo.wait(Duration::from_secs(10));
+    let sent = solo.take();
+    assert!(cost(&sent, stranger) > 0, "asked once");
+    assert!(cost(&sent, stranger) <= allowance(&[forged]));
+}
+
+#[test]
+fn a_reply_held_back_from_a_stranger_is_no_endless_loop() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    // It pays for a PING and a bit more, but not for a second PING.
+    solo.hear(client_addr(), &hand.whole(b"ask"));
+    let call = solo.accept();
+    solo.write_all(call, &pattern(100_000));
+    for _ in 0..5 {
+        solo.wait(ms(700));
+    }
+    assert!(!solo.end.wants_transmit());
+}
+
+#[test]
+fn a_call_goes_out_to_a_peer_whose_own_calls_must_wait_for_its_proof() {
+    let mut solo = Solo::server(|_| {});
+    // The acknowledgement of this, with a table of 200 entries, costs more than it has paid for.
+    solo.hear(server_addr(), &Hand::client(4).data(200, Flags::NONE, b""));
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+    solo.write_all(call, b"ask");
+    assert!(solo.take().iter().any(|s| s.is(PacketType::Data)), "our request went out");
+}
+
+#[test]
+fn a_hole_is_filled_even_if_what_lies_behind_it_takes_all_the_room() {
+    let mut solo = Solo::server(|config| config.limits.receive_per_call = 5_000);
+    let mut hand = Hand::client(4);
+    let data = pattern(4 * 1412);
+    let piece = |seq: usize| &data[(seq - 1) * 1412..seq * 1412];
+    for seq in 2..=4 {
+        solo.hear(client_addr(), &hand.data(seq as u32, Flags::NONE, piece(seq)));
+    }
+    let call = solo.accept();
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, piece(1)));
+    assert_eq!(solo.read(call), data);
+}
+
+#[test]
+fn a_hole_is_filled_though_the_window_was_closed_while_there_was_something_to_read() {
+    let mut solo = Solo::server(|config| config.limits.receive_per_call = 5_000);
+    let mut hand = Hand::client(4);
+    let data = pattern(5 * 1412);
+    let piece = |seq: usize| &data[(seq - 1) * 1412..seq * 1412];
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, piece(1)));
+    let call = solo.accept();
+    // The second comes last, when one is unread and two wait behind it.
+    for seq in [3, 4, 2] {
+        solo.hear(client_addr(), &hand.data(seq as u32, Flags::NONE, piece(seq)));
+    }
+    let first = solo.read(call);
+    assert_eq!([first, solo.read(call)].concat(), data[..4 * 1412]);
+}
+
+#[test]
+fn a_server_that_wants_again_what_it_acknowledged_has_lost_the_call() {
+    for (late, expected) in [(true, None), (false, Some(Err(CallError::PeerRestarted)))] {
+        let mut solo = Solo::new(|_| {});
+        let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+        solo.write_all(call, &pattern(3 * 1412));
+        let sent = solo.take_type(PacketType::Data);
+        let mut server = Hand::answering(&sent[0].header);
+        solo.hear(server_addr(), &server.ack(AckReason::Delay, 3, sent[1].header.serial, &[]));
+        solo.wait(Duration::from_secs(2));
+        let again = solo.take_type(PacketType::Data);
+        assert_eq!(again[0].header.seq, 3, "sent again, after that acknowledgement");
+        // Its packets 1 and 2 are gone here; only one that answers an earlier packet may come late.
+        let serial = if late { sent[2].header.serial } else { again[0].header.serial };
+        solo.hear(server_addr(), &server.ack(AckReason::OutOfSequence, 1, serial, &[0, 0, 1]));
+        assert_eq!(solo.end.call(call).unwrap().outcome(), expected);
+    }
+}
+
+#[test]
+fn a_stranger_s_packet_does_not_begin_its_call_again_that_has_just_timed_out() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, b"half"));
+    let call = solo.accept();
+    solo.wait(Duration::from_secs(21));
+    assert_eq!(solo.end.call(call).unwrap().outcome(), Some(Err(CallError::Timeout(TimeoutKind::Silence))));
+    solo.events.clear();
+    solo.take();
+    solo.hear(client_addr(), &hand.data(2, Flags::LAST_PACKET, b"the rest"));
+    assert!(!solo.events.iter().any(|e| matches!(e, Event::Incoming { .. })), "{:?}", solo.events);
+    assert!(solo.take().iter().any(|s| s.is(PacketType::Abort)), "it is told that the call is over");
+}
+
+#[test]
+fn asking_a_new_address_acknowledges_nothing_for_good_while_the_call_waits() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    solo.hear(client_addr(), &hand.whole(b"ask"));
+    solo.take();
+    let moved: SocketAddr = "10.0.0.1:40002".parse().unwrap();
+    solo.hear(moved, &hand.whole(b"ask"));
+    let asked = solo.take().into_iter().find(|s| s.to == moved).expect("asked");
+    assert_eq!(asked.acked(), (AckReason::Ping, 1, 0), "it may be turned away yet");
+}
+
+#[test]
+fn a_new_address_is_asked_although_the_old_one_may_not_be_told_of_an_ended_call() {
+    let mut solo = Solo::server(|_| {});
+    let mut hand = Hand::client(4);
+    // Two calls on one connection. The first ends, and how is told at the old address until that has had its share.
+    solo.hear(client_addr(), &hand.data(1, Flags::NONE, b"one"));
+    let mut second = Hand { cid: 5, ..hand };
+    solo.hear(client_addr(), &second.whole(b"two"));
+    let first = solo.accept();
+    solo.end.call(first).unwrap().abort(rxrpc_proto::AbortCode(7));
+    solo.pump();
+    let moved: SocketAddr = "10.0.0.1:40002".parse().unwrap();
+    for _ in 0..30 {
+        solo.hear(moved, &hand.data(2, Flags::NONE, b"late"));
+        solo.wait(ms(100));
+    }
+    solo.wait(ms(1100));
+    solo.take();
+    solo.hear(moved, &hand.data(2, Flags::NONE, b"late"));
+    solo.hear(moved, &second.whole(b"two"));
+    solo.wait(ms(100));
+    let asked = solo.take().into_iter().find(|s| s.to == moved).expect("asked");
+    assert_eq!(asked.acked().0, AckReason::Ping);
+}
+
+#[test]
+fn a_connection_that_may_not_say_how_its_calls_ended_expires_without_a_spin() {
+    let mut solo = Solo::server(|_| {});
+    // PINGs use up what two calls have paid for, but for one of the ABORTs when they time out.
+    for cid in 4..6 {
+        solo.hear(client_addr(), &Hand::client(cid).data(1, Flags::NONE, b"a"));
+        let call = solo.accept();
+        solo.end.call(call).unwrap().discard_input();
+    }
+    // Waiting fails on timers that are always due.
+    solo.wait(Duration::from_secs(60));
+    assert_eq!(solo.take_type(PacketType::Abort).len(), 1);
+    assert_eq!(solo.end.stats().connections, 0);
+}
