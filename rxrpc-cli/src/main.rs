@@ -1,6 +1,7 @@
 //! The `rxrpc` command. One module a subcommand.
 
 mod address;
+mod decode;
 mod failure;
 mod output;
 mod perf;
@@ -19,7 +20,8 @@ Examples:
   rxrpc perf                                   measure calls within this machine
   rxrpc perf server -p 7009                    serve the rxperf protocol
   rxrpc perf client -c rpc -s 192.0.2.1 -t 16  measure calls to an rxperf server
-  rxrpc version afs.example.org:7003           ask what software runs there";
+  rxrpc version afs.example.org:7003           ask what software runs there
+  rxrpc decode afs.pcap                        show the calls in a capture";
 
 /// RxRPC, the remote-call transport of AFS: measure it, ask its peers.
 #[derive(Parser, Debug)]
@@ -35,6 +37,8 @@ enum Command {
     Perf(perf::Args),
     /// Ask a peer for its version, and measure how far away it is.
     Version(version::Args),
+    /// Show the Rx packets and calls of a capture file.
+    Decode(decode::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Perf(args) => perf::run(args),
         Command::Version(args) => version::run(&args),
+        Command::Decode(args) => decode::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
