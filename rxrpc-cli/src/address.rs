@@ -1,6 +1,8 @@
 //! Addresses as people write them: `host`, `host:port`, `[v6]`, `[v6]:port`.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::failure::Failure;
 
@@ -12,13 +14,9 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// A host and a port that are known apart.
-    pub(crate) fn new(host: &str, port: u16) -> Self {
-        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        Address { host: host.to_string(), port }
-    }
-
     /// Read an address; `default_port` counts where it names none.
+    ///
+    /// More than one colon without brackets is a bare IPv6 address, which cannot have a port.
     pub(crate) fn parse(text: &str, default_port: u16) -> Result<Self, Failure> {
         let bad = |why: &str| Failure::Usage(format!("'{text}' is no address: {why}"));
         let (host, port) = match text.strip_prefix('[') {
@@ -26,7 +24,6 @@ impl Address {
                 let (host, after) = rest.split_once(']').ok_or_else(|| bad("the bracket is not closed"))?;
                 (host, if after.is_empty() { None } else { Some(after) })
             }
-            // More than one colon without brackets: a bare IPv6 address.
             None if text.matches(':').count() > 1 => (text, None),
             None => match text.find(':') {
                 Some(at) => text.split_at_checked(at).map_or((text, None), |(host, port)| (host, Some(port))),
@@ -46,11 +43,16 @@ impl Address {
         Ok(Address { host: host.to_string(), port })
     }
 
-    /// Look the host up.
-    pub(crate) async fn resolve(&self) -> Result<SocketAddr, Failure> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let mut found = found.map_err(|e| Failure::Local(format!("cannot find {}: {e}", self.host)))?;
-        found.next().ok_or_else(|| Failure::Local(format!("{} has no address", self.host)))
+    /// Look the host up, for no longer than `limit`.
+    pub(crate) async fn resolve(&self, limit: Duration) -> Result<SocketAddr, Failure> {
+        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
+        let failed = |why: &dyn Display| Failure::Local(format!("cannot find host '{}': {why}", self.host));
+        let found = tokio::time::timeout(limit, lookup).await;
+        let found: Vec<_> =
+            found.map_err(|_| failed(&"no name server answers"))?.map_err(|e| failed(&e))?.collect();
+        // OpenAFS knows IPv4 alone: of a name with addresses of both families, that is the safer one.
+        let first = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
+        first.copied().ok_or_else(|| failed(&"it has no address"))
     }
 }
 
@@ -72,6 +74,8 @@ mod tests {
         assert_eq!(parsed("afs.example:7003"), is("afs.example", 7003));
         assert_eq!(parsed("127.0.0.1:1"), is("127.0.0.1", 1));
         assert_eq!(parsed("::1"), is("::1", 7000));
+        assert_eq!(parsed("2001:db8::7"), is("2001:db8::7", 7000));
+        assert_eq!(parsed("fe80::1%eth0"), is("fe80::1%eth0", 7000));
         assert_eq!(parsed("[::1]"), is("::1", 7000));
         assert_eq!(parsed("[::1]:7009"), is("::1", 7009));
     }
@@ -80,6 +84,15 @@ mod tests {
     fn what_is_no_address_is_refused() {
         for text in ["", ":7000", "host:", "host:0", "host:65536", "host:x", "[::1", "[::1]7000", "[]:7000"] {
             assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_literal_is_its_own_address_and_a_name_prefers_ipv4() {
+        let limit = Duration::from_secs(60);
+        for (text, addr) in [("[::1]:7003", "[::1]:7003"), ("localhost:7", "127.0.0.1:7")] {
+            let found = Address::parse(text, 7000).unwrap().resolve(limit).await.unwrap();
+            assert_eq!(found, addr.parse().unwrap());
         }
     }
 }

@@ -64,11 +64,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// Most threads of the runtime. An endpoint does its work in one task, and a process here has two at most.
+const MAX_WORKERS: usize = 4;
+
 /// Run a future of a subcommand on a runtime of its own.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(MAX_WORKERS))
         .enable_all()
         .build()
         .map_err(|e| Failure::Local(format!("no runtime: {e}")))?;
-    runtime.block_on(future)
+    let done = runtime.block_on(future);
+    // Dropping the runtime would wait for a name lookup that hangs.
+    runtime.shutdown_background();
+    done
 }

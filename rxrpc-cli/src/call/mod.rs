@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 async fn call(args: &Args, address: &Address, request: Vec<u8>) -> Result<(Answer, Vec<u8>), Failure> {
-    let peer = address.resolve().await?;
+    let peer = address.resolve(args.timeout).await?;
     let endpoint = bind_any().map_err(|e| Failure::Local(format!("cannot open a socket: {e}")))?;
     if args.afs_callbacks {
         callbacks::serve(&endpoint)?;
@@ -108,7 +108,7 @@ async fn call(args: &Args, address: &Address, request: Vec<u8>) -> Result<(Answe
     let took = begun.elapsed();
     // The server is told that its reply arrived.
     let _ = tokio::time::timeout(Duration::from_millis(200), endpoint.close()).await;
-    let (bytes, reply) = reply?;
+    let (bytes, reply) = reply.map_err(|failure| failure.at(peer))?;
     let reply_hex = args.out.is_none().then(|| dump::hex(&reply));
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     Ok((Answer { address: peer.to_string(), bytes, took_us, reply_hex }, reply))

@@ -1,25 +1,32 @@
 //! The rxperf protocol, version 3. All words are 32 bits, big-endian.
 //!
-//! A request is version, operation, read chunk, write chunk; then for send: n and n bytes; for recv: n; for rpc: n, m and
-//! n bytes. The reply is the bytes asked for and a cookie.
+//! A request is version, operation, read chunk, write chunk; then for send: n and n bytes; for recv: n; for rpc: n, m
+//! and n bytes. It ends there; the server in the Linux kernel wants a cookie after it. The reply is the bytes asked
+//! for and the cookie. The chunks are how much to pass to the system at a time: of no meaning here.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rxrpc_tokio::{Call, ReadError, WriteError};
 
 /// Its service.
 pub(crate) const SERVICE: u16 = 147;
+/// The UDP port unless told otherwise.
+pub(crate) const PORT: u16 = 7009;
+/// The one version that there is; a server aborts others with -1.
 pub(crate) const VERSION: u32 = 3;
 /// Ends each reply.
 pub(crate) const COOKIE: u32 = 0x4711;
 /// Chunk size that both sides use unless told otherwise, and the largest allowed.
 pub(crate) const CHUNK: u32 = 512 * 1024;
 
+/// A request with data.
 pub(crate) const SEND: u32 = 0;
+/// A reply with data.
 pub(crate) const RECV: u32 = 1;
+/// Data both ways.
 pub(crate) const RPC: u32 = 3;
 
 /// The words one after the other.
-pub(crate) fn words(words: &[u32]) -> BytesMut {
+pub(crate) fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|w| w.to_be_bytes()).collect()
 }
 

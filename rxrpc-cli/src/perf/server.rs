@@ -1,16 +1,25 @@
 //! The serving side.
 
+use std::future::pending;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rxrpc_tokio::{AbortCode, Builder, Call, Endpoint, Listener, ReadError, ServiceOptions, WriteError};
+use tokio::sync::Semaphore;
 
 use super::ServerArgs;
 use super::protocol::{CHUNK, COOKIE, RECV, RPC, Reader, SEND, SERVICE, VERSION, Zeros};
 use crate::failure::Failure;
 use crate::output;
 
+/// Calls that are served at the same time; more wait.
+const AT_ONCE: usize = 1_024;
 /// Calls that wait to be taken; more get BUSY.
 const BACKLOG: usize = 4_096;
+/// How long telling the clients may take when the server is interrupted.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// Why a call gets no reply.
 enum Refused {
@@ -31,27 +40,50 @@ impl From<WriteError> for Refused {
     }
 }
 
-/// Serve until killed.
+/// Serve until interrupted.
 pub(crate) async fn run(args: &ServerArgs) -> Result<(), Failure> {
-    let endpoint = match args.bind {
-        Some(ip) => Builder::new().bind(SocketAddr::new(ip, args.port)),
-        None => bind_everywhere(args.port),
-    };
-    let failed = |e| Failure::Local(format!("cannot serve at port {}: {e}", args.port));
-    let endpoint = endpoint.map_err(failed)?;
+    let endpoint = bind(args)?;
     let listener = listen(&endpoint)?;
     if let Some(addr) = endpoint.local_addr() {
         output::line(format_args!("serving the rxperf protocol at {addr}"))?;
     }
-    serve(listener).await;
-    Err(Failure::Local("the endpoint is closed".to_string()))
+    tokio::select! {
+        () = serve(listener) => Err(Failure::Local("the endpoint is closed".to_string())),
+        () = interrupt() => {
+            let _ = tokio::time::timeout(CLOSING, endpoint.close()).await;
+            Ok(())
+        }
+    }
 }
 
-fn bind_everywhere(port: u16) -> std::io::Result<Endpoint> {
-    let both = Builder::new().socket(|s| s.dual_stack = true);
-    let at = |ip: IpAddr| SocketAddr::new(ip, port);
-    both.bind(at(Ipv6Addr::UNSPECIFIED.into()))
-        .or_else(|_| Builder::new().bind(at(Ipv4Addr::UNSPECIFIED.into())))
+async fn interrupt() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        pending().await
+    }
+}
+
+fn bind(args: &ServerArgs) -> Result<Endpoint, Failure> {
+    let at = |ip: IpAddr| SocketAddr::new(ip, args.port);
+    let bound = match args.bind {
+        Some(ip) => Builder::new().bind(at(ip)),
+        None => {
+            let both = Builder::new().socket(|s| s.dual_stack = true);
+            both.bind(at(Ipv6Addr::UNSPECIFIED.into())).or_else(|error| match error.kind() {
+                // Not an error of the host without IPv6, and not cured by fewer addresses.
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+                _ => Builder::new().bind(at(Ipv4Addr::UNSPECIFIED.into())),
+            })
+        }
+    };
+    bound.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "; -p 0 takes a free port",
+            io::ErrorKind::AddrNotAvailable => "; --bind is an address of this machine",
+            _ => "",
+        };
+        let at = args.bind.map_or("port ".to_string(), |ip| format!("{ip} port "));
+        Failure::Local(format!("cannot serve at {at}{}: {error}{hint}", args.port))
+    })
 }
 
 /// Offer the service.
@@ -63,10 +95,16 @@ pub(crate) fn listen(endpoint: &Endpoint) -> Result<Listener, Failure> {
 /// Answer every call until the endpoint is closed.
 pub(crate) async fn serve(mut listener: Listener) {
     let zeros = Zeros::new();
-    while let Some(incoming) = listener.accept().await {
-        if let Ok(call) = incoming.accept() {
-            tokio::spawn(answer(call, zeros.clone()));
-        }
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    // A place comes first, then the call: one that has to wait does so where it costs least, in the backlog.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let Some(incoming) = listener.accept().await else { return };
+        let Ok(call) = incoming.accept() else { continue };
+        let zeros = zeros.clone();
+        tokio::spawn(async move {
+            answer(call, zeros).await;
+            drop(place);
+        });
     }
 }
 
@@ -93,15 +131,18 @@ async fn request(call: &mut Call) -> Result<u32, Refused> {
         return Err(Refused::With(AbortCode::RX_CALL_DEAD));
     }
     let operation = word(&mut reader).await?;
+    if ![SEND, RECV, RPC].contains(&operation) {
+        return Err(Refused::With(AbortCode::RXGEN_OPCODE));
+    }
     let chunks = [word(&mut reader).await?, word(&mut reader).await?];
     if chunks.iter().any(|chunk| *chunk == 0 || *chunk > CHUNK) {
         return Err(Refused::With(AbortCode::RXGEN_SS_UNMARSHAL));
     }
+    let first = word(&mut reader).await?;
     let (sent, wanted) = match operation {
-        SEND => (word(&mut reader).await?, 0),
-        RECV => (0, word(&mut reader).await?),
-        RPC => (word(&mut reader).await?, word(&mut reader).await?),
-        _ => return Err(Refused::With(AbortCode::RXGEN_OPCODE)),
+        SEND => (first, 0),
+        RECV => (0, first),
+        _ => (first, word(&mut reader).await?),
     };
     if !reader.skip(sent).await? {
         return Err(Refused::With(AbortCode::RXGEN_SS_UNMARSHAL));
