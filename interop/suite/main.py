@@ -4,7 +4,7 @@ import concurrent.futures
 import sys
 import time
 
-from . import calls, prepare, slow
+from . import calls, prepare, slow, tshark
 from .rig import Rig, Failed, tests
 
 EPILOG = """examples:
@@ -44,7 +44,7 @@ def main():
     parser.add_argument("names", nargs="*", help="parts of test names")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     args = parser.parse_args()
-    _ = (calls, slow)  # their import has made the tests known
+    _ = (calls, slow, tshark)  # their import has made the tests known
     chosen = [t for t in tests if not args.names or any(n in t.name for n in args.names)]
     if args.list:
         print("\n".join(t.name for t in chosen))
