@@ -8,7 +8,7 @@ use std::time::Duration;
 use harness::solo::{Hand, Sent, Solo};
 use harness::{CLIENT, Pair, SERVER, SERVICE, chance, client_addr, ms, pattern};
 use rxrpc_proto::wire::{AbortCode, AckReason, Flags, PacketType};
-use rxrpc_proto::{AcceptOptions, CallId, CallOptions, Config, Fault, Target};
+use rxrpc_proto::{AcceptOptions, CallId, CallOptions, Config, Fault, Rejection, Target};
 
 const NONE: Flags = Flags::NONE;
 const LAST: Flags = Flags::LAST_PACKET;
@@ -464,4 +464,55 @@ fn a_server_may_answer_from_another_address_of_the_same_port() {
     assert_eq!(solo.end.call(call).unwrap().outcome(), Some(Ok(())));
     solo.wait(ms(10));
     assert!(solo.take().iter().filter(|s| s.is(PacketType::Ack)).all(|s| s.to == server));
+}
+
+#[test]
+fn aborts_refusals_busy_and_their_repetitions_are_counted_too() {
+    let mut spoofed = Spoofed::new();
+    let mut hand = Hand::client(0x100);
+    spoofed.hear(&hand.whole(b"q"));
+    let call = spoofed.accept();
+    spoofed.reply(call, 100_000);
+    let mut other = Hand { service: 999, ..Hand::client(0x200) };
+    let mut junk = Hand::client(0x300);
+    let mut turned = Hand::client(0x101);
+    for n in 0..50 {
+        // A service that is not offered, a packet that makes no sense, a call that is turned away.
+        spoofed.hear(&other.whole(b""));
+        spoofed.hear(&junk.bare(PacketType::AckAll));
+        spoofed.hear(&turned.whole(b""));
+        if let Some(waiting) = spoofed.solo.end.waiting(SERVICE) {
+            let how = if n % 2 == 0 { Rejection::Busy } else { Rejection::Abort(AbortCode(1)) };
+            spoofed.solo.end.reject(waiting, how).unwrap();
+        }
+        spoofed.solo.pump();
+        spoofed.check();
+        spoofed.hear(&hand.whole(b""));
+    }
+    spoofed.solo.end.call(call).unwrap().abort(AbortCode(5));
+    spoofed.wait(secs(30));
+    for _ in 0..50 {
+        spoofed.hear(&hand.whole(b""));
+    }
+}
+
+#[test]
+fn one_packet_from_elsewhere_is_worth_one_small_question() {
+    let (mut solo, mut hand, call) = strayed();
+    let stray = hand.ack(AckReason::Delay, 1, 0, &[]);
+    solo.hear(new_addr(), &stray);
+    solo.wait(secs(10));
+    let there: Vec<Sent> = solo.take().into_iter().filter(|s| s.to == new_addr()).collect();
+    assert!(there.iter().all(|s| s.acked().0 == AckReason::Ping));
+    let cost: usize = there.iter().map(Sent::cost).sum();
+    assert!(cost <= 3 * (28 + 28), "{cost} bytes, whatever the packet's size");
+    assert_eq!(solo.end.call(call).unwrap().peer(), client_addr());
+}
+
+#[test]
+fn what_is_held_back_for_a_stranger_does_not_hold_back_our_own_calls_to_it() {
+    let (mut solo, _, _, _) = held_back();
+    let call = solo.end.begin_call(&Target::new(client_addr(), 9), CallOptions::default()).unwrap();
+    solo.write_all(call, &pattern(5000));
+    assert_eq!(solo.take_type(PacketType::Data).len(), 4);
 }
