@@ -214,3 +214,21 @@ fn a_connection_that_may_not_say_how_its_calls_ended_expires_without_a_spin() {
     assert_eq!(solo.take_type(PacketType::Abort).len(), 1);
     assert_eq!(solo.end.stats().connections, 0);
 }
+
+#[test]
+fn a_new_address_is_asked_about_the_call_that_it_speaks_of() {
+    let mut solo = Solo::server(|_| {});
+    let (mut one, mut two) = (Hand::client(4), Hand::client(5));
+    for hand in [&mut one, &mut two] {
+        solo.hear(client_addr(), &hand.data(1, Flags::NONE, b"a"));
+        solo.accept();
+    }
+    let moved: SocketAddr = "10.0.0.1:40002".parse().unwrap();
+    solo.take();
+    // The client may have forgotten the first call and answer nothing about it.
+    solo.hear(moved, &two.data(2, Flags::NONE, b"b"));
+    let asked = solo.take().into_iter().find(|s| s.to == moved).expect("asked");
+    assert_eq!((asked.acked().0, asked.header.cid), (AckReason::Ping, 5));
+    solo.hear(moved, &two.ack(AckReason::PingResponse, 1, asked.header.serial, &[]));
+    assert!(solo.take().iter().all(|s| s.to == moved), "believed");
+}

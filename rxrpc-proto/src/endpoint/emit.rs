@@ -381,7 +381,8 @@ impl Endpoint {
         let Some(candidate) = self.connections.get(key as usize).and_then(|c| c.candidate) else { return };
         let affordable = self.afford(now, &candidate.addr, size);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        let call = connection.calls().first().and_then(|c| self.calls.get(*c as usize));
+        let call = connection.channel(candidate.channel).and_then(|c| c.call);
+        let call = call.or(connection.calls().first().copied()).and_then(|c| self.calls.get(c as usize));
         let Some((place, call)) = call.and_then(|c| Some((c.place?, c))).filter(|_| affordable) else {
             connection.candidate = None;
             return;

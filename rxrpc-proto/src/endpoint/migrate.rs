@@ -34,9 +34,11 @@ impl Endpoint {
             return;
         }
         self.fault(Fault::AddressUnproven);
+        let lives = self.is_of_live_call(key, header);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         if let Some(candidate) = connection.candidate.as_mut().filter(|c| c.addr == path.peer) {
             candidate.heard = candidate.heard.saturating_add(1);
+            candidate.channel = if lives { header.channel() } else { candidate.channel };
         }
         match connection.candidate {
             Some(candidate) if candidate.addr == path.peer => {
@@ -58,11 +60,18 @@ impl Endpoint {
                     ask_at: now,
                     asked: 0,
                     heard: 1,
+                    channel: header.channel(),
                 });
                 self.schedule_connection(now, key);
                 self.set_connection_timer(key);
             }
         }
+    }
+
+    fn is_of_live_call(&self, key: u32, header: &Header) -> bool {
+        let call = self.connections.get(key as usize).and_then(|c| c.channel(header.channel())?.call);
+        let place = call.and_then(|call| self.calls.get(call as usize)?.place);
+        place.is_some_and(|place| place.number == header.call_number)
     }
 
     /// The PING to the new address goes out.
