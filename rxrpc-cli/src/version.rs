@@ -23,7 +23,7 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Whom to ask: HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. The port is 7000 unless given.
+    /// Whom to ask: `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`. The port is 7000 unless given.
     #[arg(value_name = "HOST[:PORT]")]
     address: String,
     /// Seconds to wait for an answer, looking up the name included.

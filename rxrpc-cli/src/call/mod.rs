@@ -41,7 +41,7 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Whom to call: HOST:PORT or [IPV6]:PORT. The port is 7000 unless given.
+    /// Whom to call: `HOST:PORT` or `[IPV6]:PORT`. The port is 7000 unless given.
     #[arg(value_name = "HOST[:PORT]")]
     address: String,
     /// Service id, 1 to 65535.
