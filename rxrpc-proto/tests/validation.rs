@@ -516,3 +516,15 @@ fn what_is_held_back_for_a_stranger_does_not_hold_back_our_own_calls_to_it() {
     solo.write_all(call, &pattern(5000));
     assert_eq!(solo.take_type(PacketType::Data).len(), 4);
 }
+
+#[test]
+fn a_late_answer_to_an_earlier_question_counts_too() {
+    let (mut solo, mut hand, call) = strayed();
+    solo.hear(new_addr(), &hand.ack(AckReason::Delay, 1, 0, &[]));
+    let question = solo.take().into_iter().find(|s| s.to == new_addr()).unwrap();
+    solo.wait(ms(500));
+    solo.hear(new_addr(), &hand.ack(AckReason::Delay, 1, 0, &[]));
+    solo.wait(ms(1000));
+    solo.hear(new_addr(), &hand.ack(AckReason::PingResponse, 1, question.header.serial, &[]));
+    assert_eq!(solo.end.call(call).unwrap().peer(), new_addr(), "after one and a half seconds");
+}

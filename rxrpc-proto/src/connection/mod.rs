@@ -5,6 +5,7 @@ mod bucket;
 mod bundle;
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -74,8 +75,8 @@ pub(crate) enum Role {
 pub(crate) struct Candidate {
     pub(crate) addr: SocketAddr,
     pub(crate) local_ip: Option<IpAddr>,
-    /// Serial of the PING that was sent there, once sent.
-    pub(crate) ping: Option<u32>,
+    /// Serials of the last PINGs that were sent there, 0 for none.
+    pub(crate) pings: [u32; 3],
     /// When it is asked again.
     pub(crate) ask_at: Instant,
     pub(crate) asked: u32,
@@ -86,9 +87,43 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// So many questions go there at most.
+    const QUESTIONS: u32 = 3;
+    /// How long after a next question could have gone out an answer is still waited for.
+    const PATIENCE: Duration = Duration::from_secs(4);
+
+    fn has_question(&self) -> bool {
+        self.asked < self.heard.min(Self::QUESTIONS)
+    }
+
     /// Whether a question goes there now.
     pub(crate) fn wants_question(&self, now: Instant) -> bool {
-        self.ask_at <= now && self.asked < self.heard
+        self.ask_at <= now && self.has_question()
+    }
+
+    /// Whether nothing more is asked or waited for.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        !self.has_question() && self.deadline() <= now
+    }
+
+    /// A question with this serial goes there, the next one not before `ask_at`.
+    pub(crate) fn on_asked(&mut self, serial: u32, ask_at: Instant) {
+        if let Some(ping) = self.pings.get_mut(self.asked as usize % 3) {
+            *ping = serial;
+        }
+        self.asked += 1;
+        self.ask_at = ask_at;
+    }
+
+    /// When it is asked again or given up.
+    pub(crate) fn deadline(&self) -> Instant {
+        let paid_for = self.has_question() || self.asked >= Self::QUESTIONS;
+        if paid_for { self.ask_at } else { self.ask_at + Self::PATIENCE }
+    }
+
+    /// Whether a question with this serial went there.
+    pub(crate) fn was_asked(&self, serial: u32) -> bool {
+        serial != 0 && self.pings.contains(&serial)
     }
 }
 

@@ -11,8 +11,6 @@ use crate::wire::{AckReason, Body, Header};
 
 /// A new address is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// So many questions go there at most.
-const QUESTIONS: u32 = 3;
 
 impl Endpoint {
     /// A packet of a known connection came along `path`.
@@ -44,19 +42,20 @@ impl Endpoint {
             Some(candidate) if candidate.addr == path.peer => {
                 let answered = matches!(body, Body::Ack(ack)
                     if ack.fields.reason == AckReason::PingResponse
-                        && Some(ack.fields.serial) == candidate.ping);
+                        && candidate.was_asked(ack.fields.serial));
                 if answered && header.call_number != 0 {
                     self.move_connection(now, key, &candidate);
                 } else {
                     self.schedule_connection(now, key);
+                    self.set_connection_timer(key);
                 }
             }
-            Some(candidate) if candidate.asked < QUESTIONS && now < candidate.ask_at => {}
+            Some(candidate) if now < candidate.ask_at => {}
             _ => {
                 connection.candidate = Some(Candidate {
                     addr: path.peer,
                     local_ip: path.local_ip,
-                    ping: None,
+                    pings: [0; 3],
                     ask_at: now,
                     asked: 0,
                     heard: 1,
@@ -78,9 +77,7 @@ impl Endpoint {
     pub(super) fn on_candidate_asked(&mut self, now: Instant, key: u32, serial: u32) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         if let Some(candidate) = &mut connection.candidate {
-            candidate.ping = Some(serial);
-            candidate.asked += 1;
-            candidate.ask_at = now + ASK_AGAIN;
+            candidate.on_asked(serial, now + ASK_AGAIN);
         }
         self.set_connection_timer(key);
     }
@@ -88,8 +85,7 @@ impl Endpoint {
     /// It is time to ask again, or to give the address up.
     pub(super) fn on_candidate_timer(&mut self, now: Instant, key: u32) {
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
-        connection.candidate =
-            connection.candidate.filter(|c| now < c.ask_at || (c.asked < QUESTIONS && c.asked < c.heard));
+        connection.candidate = connection.candidate.filter(|c| !c.is_over(now));
     }
 
     /// The client answered from its new address: go on there.

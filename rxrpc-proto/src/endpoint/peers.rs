@@ -135,8 +135,9 @@ impl Endpoint {
             connection.final_ack_at().map(|at| (at, Wake::FinalAck)),
             connection
                 .candidate
-                .filter(|c| !waits || c.ask_at > self.now)
-                .map(|c| (c.ask_at, Wake::AddressCheck)),
+                .map(|c| c.deadline())
+                .filter(|at| !waits || *at > self.now)
+                .map(|at| (at, Wake::AddressCheck)),
             expiry.map(|at| (at, Wake::ConnectionExpiry)),
         ]
         .into_iter()

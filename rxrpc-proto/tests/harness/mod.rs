@@ -10,7 +10,7 @@ use std::time::Duration;
 use rxrpc_proto::wire::{Body, Header, PacketType};
 use rxrpc_proto::{
     AcceptOptions, CallError, CallId, CallOptions, Config, Endpoint, Event, Instant, News, Path, Segments,
-    Target, TransmitBuf,
+    Target, Transmit, TransmitBuf,
 };
 
 pub const CLIENT: usize = 0;
@@ -66,6 +66,8 @@ pub struct Pair {
     pub script: Script,
     /// Every datagram sent, with its time.
     pub sent: Vec<(Instant, Flight)>,
+    /// Every batch, with its side and its bytes.
+    pub batches: Vec<(usize, Transmit, Vec<u8>)>,
     pub events: [VecDeque<Event>; 2],
     flights: BTreeMap<(Instant, u64), (usize, Flight)>,
     order: u64,
@@ -97,6 +99,7 @@ impl Pair {
             delay: ms(5),
             script: Box::new(|_| vec![Duration::ZERO]),
             sent: Vec::new(),
+            batches: Vec::new(),
             events: [VecDeque::new(), VecDeque::new()],
             flights: BTreeMap::new(),
             order: 0,
@@ -109,11 +112,11 @@ impl Pair {
     pub fn pump(&mut self) {
         for side in [CLIENT, SERVER] {
             while let Some(t) = self.ends[side].poll_transmit(self.now, &mut self.buf) {
-                let datagrams: Vec<Vec<u8>> =
-                    self.buf.as_slice().chunks(t.segment).map(<[u8]>::to_vec).collect();
-                for bytes in datagrams {
-                    self.launch(side, t.peer, bytes);
+                let bytes = self.buf.as_slice().to_vec();
+                for datagram in bytes.chunks(t.segment) {
+                    self.launch(side, t.peer, datagram.to_vec());
                 }
+                self.batches.push((side, t, bytes));
             }
             while let Some(event) = self.ends[side].poll_event() {
                 self.events[side].push_back(event);
