@@ -40,6 +40,7 @@ pub(crate) fn inject(
                 origin: None,
                 damaged: false,
                 copy: false,
+                late: false,
                 chain: 0,
                 hop: 0,
             },

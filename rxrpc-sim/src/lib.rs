@@ -1,6 +1,8 @@
 //! A deterministic simulator for RxRPC.
 #![forbid(unsafe_code)]
 
+pub mod campaign;
+mod check;
 mod coverage;
 mod inject;
 mod liveness;
@@ -12,11 +14,14 @@ mod packet;
 mod queue;
 mod rng;
 pub mod scenario;
+pub mod shrink;
 mod sim;
+pub mod swarm;
 mod trace;
 mod workload;
 mod world;
 
+pub use check::{Divergence, check, compare};
 pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, OUTCOMES};
 pub use net::{Control, Element, build, network_error};
 pub use observer::{Fate, LossReason, Observer};

@@ -32,6 +32,8 @@ pub struct Packet {
     pub damaged: bool,
     /// It is a copy.
     pub copy: bool,
+    /// It was made earlier than it was sent: the socket was blocked.
+    pub late: bool,
     /// Link it travels along.
     pub(crate) chain: u32,
     /// Elements of the link it has passed.

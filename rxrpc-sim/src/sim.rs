@@ -363,7 +363,7 @@ impl Sim {
     }
 
     fn end(&mut self) -> bool {
-        if self.phase == Phase::Draining {
+        if self.phase == Phase::Draining && self.world.oracles.violations().is_empty() {
             let now = self.world.now;
             for node in 0..self.scenario.nodes.len() {
                 self.elements[node].finish(now, &mut self.world);

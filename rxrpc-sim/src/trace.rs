@@ -93,6 +93,11 @@ impl Trace {
     }
 }
 
+/// One number for a run of a seed; such numbers can be added up.
+pub(crate) fn splitmix_hash(seed: u64, trace: Trace) -> u64 {
+    crate::rng::splitmix64(trace.hash ^ crate::rng::splitmix64(seed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -230,6 +230,7 @@ fn empty_like(packet: &Packet) -> Packet {
         origin: packet.origin,
         damaged: packet.damaged,
         copy: packet.copy,
+        late: packet.late,
         chain: packet.chain,
         hop: packet.hop,
     }

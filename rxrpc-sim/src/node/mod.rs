@@ -159,7 +159,9 @@ impl DirectNode {
         self.blocked_until = None;
         let mut any = false;
         for round in 0.. {
-            let transmit = match self.held.take() {
+            let held = self.held.take();
+            let late = held.is_some();
+            let transmit = match held {
                 Some(held) => held,
                 None => match self.endpoint.poll_transmit(local, &mut self.buf) {
                     Some(transmit) => transmit,
@@ -171,7 +173,7 @@ impl DirectNode {
                 break;
             }
             any = true;
-            self.launch(&transmit, world);
+            self.launch(&transmit, late, world);
             if round > ROUNDS {
                 world.violation(Some(self.id), Oracle::Work, "no end of packets in one turn");
                 break;
@@ -196,7 +198,7 @@ impl DirectNode {
         false
     }
 
-    fn launch(&self, transmit: &Transmit, world: &mut World) {
+    fn launch(&self, transmit: &Transmit, late: bool, world: &mut World) {
         let bytes = &self.buf.as_slice()[..transmit.len];
         for datagram in bytes.chunks(transmit.segment.max(1)) {
             let bytes = world.pool.copy(datagram);
@@ -210,6 +212,7 @@ impl DirectNode {
                 origin: Some(self.id),
                 damaged: false,
                 copy: false,
+                late,
                 chain: 0,
                 hop: 0,
             };

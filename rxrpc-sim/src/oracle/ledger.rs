@@ -220,10 +220,10 @@ pub(crate) struct Checks<'a> {
 
 /// Whether somebody has reason to abort with this code.
 fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<String> {
-    let gave_up = record.server_gave_up || matches!(record.served, Some(Err(_)));
+    let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
     let lost = allow.restarts || allow.eviction || allow.forgets || allow.rebinding;
     let excuse = match code {
-        AbortCode::RX_PROTOCOL_ERROR => allow.restarts,
+        AbortCode::RX_PROTOCOL_ERROR => allow.restarts || allow.rejects,
         // A server that lost its client's packets ends calls that its application never got.
         AbortCode::RX_CALL_TIMEOUT | AbortCode::RX_CALL_DEAD => true,
         AbortCode::RX_INVALID_OPERATION => lost || gave_up,

@@ -117,6 +117,8 @@ pub(crate) struct Allowances {
     pub(crate) forgets: bool,
     /// Errors are reported to nodes.
     pub(crate) icmp: bool,
+    /// Services turn calls away with codes of their own.
+    pub(crate) rejects: bool,
     /// Attackers send packets.
     pub(crate) injection: bool,
 }
@@ -152,6 +154,7 @@ impl Allowances {
         let life = longest + jumps.sum::<u64>() + 30_000_000;
         for node in &scenario.nodes {
             allow.rebinding |= node.nat.as_ref().is_some_and(|n| n.timeout > 0);
+            allow.rejects |= node.services.iter().any(|s| s.reject_every > 0);
             let e = &node.endpoint;
             let few =
                 e.unvalidated_connections < 64 || e.unvalidated_per_peer < 16 || e.service_connections < 64;

@@ -205,7 +205,7 @@ impl Wire {
             return None;
         }
         match body {
-            Body::Data(data) => check_data(lane, &data, from_client),
+            Body::Data(data) => check_data(lane, &data, from_client, packet.late),
             Body::Ack(ack) => check_ack(lane, &ack, window, allow, coverage),
             _ => None,
         }
@@ -215,7 +215,7 @@ impl Wire {
         let Ok((header, rest)) = Header::parse(&packet.bytes) else { return };
         coverage.delivered(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack);
-        if packet.origin.is_none() || header.serial == 0 || !is_call {
+        if header.serial == 0 || !is_call {
             return;
         }
         let Ok(body) = Body::parse(&header, rest) else { return };
@@ -231,7 +231,7 @@ impl Wire {
                     data.segments().flatten().for_each(|s| lane.arrived.add(s.seq));
                 }
             }
-            Body::Ack(ack) if header.call_number == lane.call => {
+            Body::Ack(ack) if header.call_number == lane.call && packet.origin.is_some() => {
                 lane.told_first = lane.told_first.max(ack.fields.first_packet);
                 let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(0);
                 lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
@@ -241,7 +241,7 @@ impl Wire {
     }
 }
 
-fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool) -> Finding {
+fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, late: bool) -> Finding {
     for segment in data.segments() {
         let Ok(segment) = segment else { return Some((Oracle::Format, "a jumbogram cut short".into())) };
         let last = segment.flags.contains(Flags::LAST_PACKET);
@@ -260,7 +260,7 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool) -> Finding {
             lane.last = last.then_some(seq);
         } else if last != (lane.last == Some(seq)) {
             return Some((Oracle::Sequence, format!("packet {seq} changed whether it is the last")));
-        } else if seq < lane.told_first {
+        } else if seq < lane.told_first && !late {
             let text = format!("packet {seq} again, acknowledged up to {}", lane.told_first);
             return Some((Oracle::Window, text));
         }

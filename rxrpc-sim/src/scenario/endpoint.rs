@@ -32,6 +32,22 @@ macro_rules! endpoint_spec {
         }
 
         impl EndpointSpec {
+            /// How many values there are.
+            pub const FIELDS: usize = [
+                $(stringify!($size),)+ $(stringify!($time),)+ $(stringify!($option),)+
+            ].len();
+
+            /// Set one value, by its number, back to its default. False if it was that.
+            pub fn reset(&mut self, field: usize) -> bool {
+                let default = EndpointSpec::default();
+                let before = self.clone();
+                let mut number = 0..;
+                $(if number.next() == Some(field) { self.$size = default.$size; })+
+                $(if number.next() == Some(field) { self.$time = default.$time; })+
+                $(if number.next() == Some(field) { self.$option = default.$option; })+
+                *self != before
+            }
+
             /// The configuration of an endpoint with this seed.
             #[must_use]
             pub fn config(&self, seed: [u8; 32]) -> Config {

@@ -211,6 +211,7 @@ impl App {
             }
             match stop {
                 None => {}
+                Some(Stop::Wrong(_)) if reach.world.oracles.is_tainted() => {}
                 Some(Stop::Until(at)) => return self.server_alarm(slot, at),
                 Some(Stop::Done) => return self.on_request(reach, slot),
                 Some(Stop::Wrong(at)) => {
