@@ -1,0 +1,102 @@
+//! Packets of an attacker who sees nothing of the traffic: all he can do is guess.
+
+use rxrpc_proto::wire::{
+    AbortCode, AckFields, AckReason, Flags, Header, PacketType, Trailer, emit_abort, emit_ack,
+};
+
+use crate::packet::{NodeId, Packet, inside, stranger};
+use crate::rng::Rng;
+use crate::scenario::Scenario;
+use crate::world::World;
+
+/// Let `count` packets that claim to be of node `claims`, or of strangers, arrive at node `to`.
+pub(crate) fn inject(
+    world: &mut World,
+    scenario: &Scenario,
+    to: NodeId,
+    claims: Option<NodeId>,
+    count: u32,
+    mut rng: Rng,
+) {
+    let ipv6 = |node: NodeId| scenario.nodes.get(usize::from(node)).is_some_and(|n| n.ipv6);
+    let start = rng.next_u32();
+    for i in 0..count {
+        let src = match claims {
+            Some(node) => inside(node, ipv6(node)),
+            None => stranger(start.wrapping_add(i / 4)),
+        };
+        world.coverage.fault("injected");
+        let mut bytes = world.pool.copy(&[]);
+        make(&mut rng, &mut bytes);
+        world.inject(
+            to,
+            Packet {
+                id: 0,
+                src,
+                dst: inside(to, ipv6(to)),
+                bytes,
+                df: false,
+                ecn: 0,
+                origin: None,
+                damaged: false,
+                copy: false,
+                late: false,
+                chain: 0,
+                hop: 0,
+            },
+        );
+    }
+}
+
+/// A packet: of every type, with every header field guessed, well formed or not.
+fn make(rng: &mut Rng, out: &mut Vec<u8>) {
+    let packet_type = PacketType::from(rng.between(0, 14) as u8);
+    let flags = if rng.chance(0.5) { Flags::CLIENT_INITIATED } else { Flags::NONE };
+    let last = if rng.chance(0.5) { Flags::LAST_PACKET } else { Flags::NONE };
+    let asks = if rng.chance(0.5) { Flags::REQUEST_ACK } else { Flags::NONE };
+    let header = Header {
+        epoch: rng.next_u32(),
+        cid: rng.next_u32(),
+        call_number: rng.below(4) as u32,
+        seq: rng.below(4) as u32,
+        serial: rng.below(1000) as u32,
+        packet_type,
+        flags: flags | last | asks,
+        user_status: rng.below(3) as u8,
+        security_index: *rng.pick(&[0, 0, 0, 2, 4, 6]),
+        checksum: 0,
+        service_id: *rng.pick(&[crate::scenario::SERVICE, crate::scenario::SERVICE, 0, 7]),
+    };
+    match packet_type {
+        PacketType::Abort => emit_abort(out, &header, AbortCode(rng.next_u32() as i32)),
+        PacketType::Ack => {
+            header.emit(out);
+            let fields = AckFields {
+                buffer_space: 0,
+                max_skew: 0,
+                first_packet: rng.below(300) as u32,
+                previous_packet: rng.below(300) as u32,
+                serial: rng.below(300) as u32,
+                reason: AckReason::from(rng.between(0, 11) as u8),
+            };
+            let trailer = Trailer {
+                max_mtu: rng.next_u32(),
+                if_mtu: 1444,
+                rwind: Some(rng.next_u32()),
+                jumbo_max: Some(0),
+            };
+            let table = vec![true; rng.below(20) as usize];
+            emit_ack(out, &fields, table.into_iter(), Some(&trailer));
+        }
+        _ => {
+            header.emit(out);
+            let len = *rng.pick(&[0, 1, 4, 8, 20, 65, 200, 1412]);
+            let start = out.len();
+            out.resize(start + len, 0);
+            rng.fill(&mut out[start..]);
+        }
+    }
+    if rng.chance(0.1) {
+        out.truncate(rng.below(out.len() as u64 + 1) as usize);
+    }
+}

@@ -1,0 +1,414 @@
+//! A node of the direct harness: an endpoint without a runtime, its socket, its clock, its applications.
+
+mod clock;
+mod inbox;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rxrpc_proto::{
+    Endpoint, Fault, Instant, NetworkError, Path, Segments, ServiceOptions, Transmit, TransmitBuf,
+};
+
+pub(crate) use clock::NodeClock;
+use inbox::Inbox;
+
+use crate::coverage::Limit;
+use crate::net::{Control, Element};
+use crate::observer::LossReason;
+use crate::oracle::{Oracle, check_limits};
+use crate::packet::{NodeId, Packet, inside};
+use crate::rng::{Rng, Streams};
+use crate::scenario::{NodeSpec, Scenario, us};
+use crate::workload::{App, Reach};
+use crate::world::World;
+
+/// Rounds of sending and events that one turn may take.
+const ROUNDS: u32 = 10_000;
+/// The limits are checked every so many turns.
+const CHECK_EVERY: u32 = 16;
+
+/// Whether the node runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    Running,
+    /// Its process stands still until then.
+    Paused(Instant),
+    /// It is gone until then.
+    Down(Instant),
+}
+
+/// A node of the direct harness.
+pub(crate) struct DirectNode {
+    id: NodeId,
+    addr: SocketAddr,
+    spec: NodeSpec,
+    streams: Streams,
+    rng: Rng,
+    incarnation: u32,
+    endpoint: Endpoint,
+    app: App,
+    clock: NodeClock,
+    inbox: Inbox,
+    buf: TransmitBuf,
+    /// A batch that the socket would not take.
+    held: Option<Transmit>,
+    blocked_until: Option<Instant>,
+    life: Life,
+    /// Something happened that it has to look at now.
+    stirred: Option<Instant>,
+    turns: u32,
+    healed: bool,
+}
+
+fn new_endpoint(spec: &NodeSpec, streams: &Streams, incarnation: u32) -> Endpoint {
+    let number = u64::from(spec.id) << 32 | u64::from(incarnation);
+    let mut endpoint = Endpoint::new(spec.endpoint.config(streams.bytes("endpoint", number)));
+    for service in &spec.services {
+        let options = ServiceOptions {
+            backlog: service.backlog,
+            upgrade_to: (service.upgrade_to > 0).then_some(service.upgrade_to),
+        };
+        // A scenario that names a service twice offers it once.
+        let _ = endpoint.listen(service.service, options);
+    }
+    endpoint
+}
+
+impl DirectNode {
+    /// The node with this number of the scenario.
+    pub(crate) fn new(id: NodeId, scenario: &Arc<Scenario>) -> Self {
+        let spec = scenario.nodes[usize::from(id)].clone();
+        let streams = Streams::new(scenario.seed);
+        DirectNode {
+            id,
+            addr: inside(id, spec.ipv6),
+            rng: streams.stream("socket", u64::from(spec.id)),
+            incarnation: 0,
+            endpoint: new_endpoint(&spec, &streams, 0),
+            app: App::new(id, scenario),
+            clock: NodeClock::new(spec.clock.clone(), streams.stream("clock", u64::from(spec.id))),
+            inbox: Inbox::new(spec.socket.receive_buffer, spec.socket.coalesce),
+            buf: TransmitBuf::new(spec.socket.batch),
+            held: None,
+            blocked_until: None,
+            life: Life::Running,
+            stirred: Some(Instant::ORIGIN),
+            turns: 0,
+            healed: false,
+            streams,
+            spec,
+        }
+    }
+
+    fn stir(&mut self, now: Instant) {
+        self.stirred.get_or_insert(now);
+    }
+
+    /// Everything there is to do now.
+    fn turn(&mut self, now: Instant, world: &mut World) {
+        self.stirred = None;
+        self.turns = self.turns.wrapping_add(1);
+        let local = self.clock.local(now);
+        self.read_inbox(local);
+        let mut idle_timers = 0;
+        for round in 0.. {
+            let due = self.endpoint.poll_timeout().filter(|(at, _)| self.clock.timer(*at) <= now);
+            if let Some((_, wake)) = due {
+                world.timer(self.id, wake);
+                self.endpoint.handle_timeout(local);
+            }
+            let mut reach = Reach { now, endpoint: &mut self.endpoint, world };
+            let mut busy = self.app.run(&mut reach);
+            busy |= self.send(now, local, world);
+            busy |= self.tell(now, world);
+            idle_timers = if due.is_some() && !busy { idle_timers + 1 } else { 0 };
+            if idle_timers > 2 {
+                let text = format!("{due:?} comes again and again at {local:?}");
+                world.violation(Some(self.id), Oracle::Progress, text);
+                break;
+            }
+            if due.is_none() && !busy {
+                break;
+            }
+            if round > ROUNDS {
+                world.violation(Some(self.id), Oracle::Work, "no end of work in one turn");
+                break;
+            }
+        }
+        if self.turns.is_multiple_of(CHECK_EVERY) {
+            self.check(world);
+        }
+    }
+
+    fn read_inbox(&mut self, local: Instant) {
+        for i in 0.. {
+            let Some((run, bytes)) = self.inbox.run(i) else { break };
+            let path = Path { peer: run.src, local_ip: None, ecn: run.ecn };
+            self.endpoint.handle_datagrams(local, &path, Segments { bytes, stride: run.stride });
+        }
+        self.inbox.clear();
+    }
+
+    /// Send what there is. True if anything was sent.
+    fn send(&mut self, now: Instant, local: Instant, world: &mut World) -> bool {
+        if self.blocked_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        self.blocked_until = None;
+        let mut any = false;
+        for round in 0.. {
+            let held = self.held.take();
+            let late = held.is_some();
+            let transmit = match held {
+                Some(held) => held,
+                None => match self.endpoint.poll_transmit(local, &mut self.buf) {
+                    Some(transmit) => transmit,
+                    None => break,
+                },
+            };
+            if !self.healed && self.is_refused(now, &transmit, world) {
+                self.held = Some(transmit);
+                break;
+            }
+            any = true;
+            self.launch(&transmit, late, world);
+            if round > ROUNDS {
+                world.violation(Some(self.id), Oracle::Work, "no end of packets in one turn");
+                break;
+            }
+        }
+        any
+    }
+
+    /// Whether the socket does not take the batch now.
+    fn is_refused(&mut self, now: Instant, transmit: &Transmit, world: &mut World) -> bool {
+        let socket = &self.spec.socket;
+        if socket.blocked > 0.0 && self.rng.chance(socket.blocked) {
+            world.coverage.fault("send-blocked");
+            self.blocked_until = Some(now + us(socket.blocked_for));
+            return true;
+        }
+        if transmit.datagrams() > 1 && socket.gso_refused > 0.0 && self.rng.chance(socket.gso_refused) {
+            // The datagrams go out one by one, which the network does not see; batches end from here on.
+            world.coverage.fault("gso-refused");
+            self.buf.set_max_segments(1);
+        }
+        false
+    }
+
+    fn launch(&self, transmit: &Transmit, late: bool, world: &mut World) {
+        let bytes = &self.buf.as_slice()[..transmit.len];
+        for datagram in bytes.chunks(transmit.segment.max(1)) {
+            let bytes = world.pool.copy(datagram);
+            let packet = Packet {
+                id: 0,
+                src: self.addr,
+                dst: transmit.peer,
+                bytes,
+                df: !transmit.may_fragment,
+                ecn: transmit.ecn,
+                origin: Some(self.id),
+                damaged: false,
+                copy: false,
+                late,
+                chain: 0,
+                hop: 0,
+            };
+            world.send(self.id, packet);
+        }
+    }
+
+    /// Hand events to the applications. True if there were any.
+    fn tell(&mut self, now: Instant, world: &mut World) -> bool {
+        let mut any = false;
+        while let Some(event) = self.endpoint.poll_event() {
+            any = true;
+            world.event(self.id, &event);
+            let mut reach = Reach { now, endpoint: &mut self.endpoint, world };
+            self.app.on_event(&mut reach, &event);
+        }
+        any
+    }
+
+    fn check(&self, world: &mut World) {
+        let stats = self.endpoint.stats();
+        if let Some((oracle, text)) = check_limits(&self.spec.endpoint, &stats) {
+            world.violation(Some(self.id), oracle, text);
+        }
+    }
+
+    /// What peers were seen to do wrong, and limits that show in counters.
+    fn check_faults(&self, world: &mut World) {
+        let stats = self.endpoint.stats();
+        for fault in Fault::all().filter(|f| stats.fault(*f) > 0) {
+            if !world.oracles.allows(fault) {
+                let text = format!("{} times: {fault}", stats.fault(fault));
+                world.violation(Some(self.id), Oracle::Misbehaviour, text);
+            }
+        }
+        for (fault, limit) in
+            [(Fault::BeyondWindow, Limit::BeyondWindow), (Fault::NoRoomForConnection, Limit::Connections)]
+        {
+            if stats.fault(fault) > 0 {
+                world.coverage.limit(limit);
+            }
+        }
+        if stats.answers_suppressed > 0 {
+            world.coverage.limit(Limit::Answers);
+        }
+    }
+
+    fn crash(&mut self, now: Instant, lasts: Duration, world: &mut World) {
+        self.check_faults(world);
+        self.app.crash(world);
+        self.inbox.clear();
+        self.held = None;
+        self.blocked_until = None;
+        self.life = Life::Down(now + lasts);
+        world.oracles.on_restart(self.id);
+    }
+
+    fn restart(&mut self, now: Instant) {
+        self.incarnation += 1;
+        self.endpoint = new_endpoint(&self.spec, &self.streams, self.incarnation);
+        self.life = Life::Running;
+        self.stir(now);
+    }
+
+    fn close(&mut self, now: Instant, lasts: Duration, world: &mut World) {
+        self.endpoint.close();
+        self.turn(now, world);
+        let stats = self.endpoint.stats();
+        if stats.calls > self.app.waiting() {
+            let text = format!("{} calls after closing", stats.calls);
+            world.violation(Some(self.id), Oracle::Leftover, text);
+        }
+        self.crash(now, lasts, world);
+    }
+
+    fn heal(&mut self, now: Instant, world: &mut World) {
+        self.healed = true;
+        match self.life {
+            Life::Down(_) => self.restart(now),
+            Life::Paused(_) => self.life = Life::Running,
+            Life::Running => {}
+        }
+        if self.clock.disturbed {
+            world.coverage.fault("timer-disturbed");
+        }
+        if self.spec.clock.skew > 0 {
+            world.coverage.fault("clock-skew");
+        }
+        if self.spec.clock.drift_ppm != 0 {
+            world.coverage.fault("clock-drift");
+        }
+        self.clock.heal(now);
+        self.inbox.heal();
+        self.blocked_until = None;
+        self.app.heal(now);
+        self.stir(now);
+    }
+}
+
+impl Element for DirectNode {
+    fn handle(&mut self, now: Instant, packet: Packet, world: &mut World) {
+        if matches!(self.life, Life::Down(_)) {
+            return world.lose(packet, LossReason::Down);
+        }
+        if packet.dst != self.addr {
+            return world.lose(packet, LossReason::NoRoute);
+        }
+        if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
+            world.coverage.fault("receive-overflow");
+            return world.lose(packet, LossReason::Overflow);
+        }
+        world.delivered(self.id, &packet);
+        world.pool.give(packet.bytes);
+        self.stir(now);
+    }
+
+    fn wake(&mut self, now: Instant, world: &mut World) {
+        match self.life {
+            Life::Paused(until) | Life::Down(until) if now < until => return,
+            Life::Down(_) => self.restart(now),
+            Life::Paused(_) => self.life = Life::Running,
+            Life::Running => {}
+        }
+        self.turn(now, world);
+    }
+
+    fn next_wake(&mut self) -> Option<Instant> {
+        if let Life::Paused(until) | Life::Down(until) = self.life {
+            return Some(until);
+        }
+        if self.stirred.is_some() {
+            return self.stirred;
+        }
+        let timer = self.endpoint.poll_timeout().map(|(at, _)| self.clock.timer(at));
+        [timer, self.app.next_wake(), self.blocked_until].into_iter().flatten().min()
+    }
+
+    fn control(&mut self, now: Instant, control: &Control, world: &mut World) {
+        let running = self.life == Life::Running;
+        match control {
+            Control::Heal => self.heal(now, world),
+            Control::Pause(lasts) if running => {
+                world.coverage.fault("pause");
+                self.life = Life::Paused(now + us(*lasts));
+            }
+            Control::Crash(lasts) if running => {
+                world.coverage.fault("crash");
+                self.crash(now, us(*lasts), world);
+            }
+            Control::Close(lasts) if running => {
+                world.coverage.fault("close");
+                self.close(now, us(*lasts), world);
+            }
+            Control::Block(lasts) => {
+                world.coverage.fault("send-blocked");
+                self.blocked_until = self.blocked_until.max(Some(now + us(*lasts)));
+            }
+            Control::Jump(by) => {
+                world.coverage.fault("clock-jump");
+                self.clock.jump(now, us(*by));
+                self.stir(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn error(&mut self, now: Instant, about: SocketAddr, error: NetworkError, world: &mut World) {
+        if self.life == Life::Running {
+            world.oracles.ledger.on_report(self.id);
+            self.endpoint.handle_network_error(self.clock.local(now), about, error);
+            self.stir(now);
+        }
+    }
+
+    fn finish(&mut self, _now: Instant, world: &mut World) {
+        self.check(world);
+        self.check_faults(world);
+        let stats = self.endpoint.stats();
+        let left = [
+            ("calls", stats.calls),
+            ("connections", stats.connections),
+            ("client connections", stats.client_connections),
+            ("unvalidated connections", stats.unvalidated_connections),
+            ("peers", stats.peers),
+            ("unread bytes", stats.unread),
+            ("unacknowledged bytes", stats.unacknowledged),
+        ];
+        for (what, n) in left.into_iter().filter(|(_, n)| *n > 0) {
+            world.violation(Some(self.id), Oracle::Leftover, format!("{n} {what}"));
+        }
+        if let Some(timer) = self.endpoint.poll_timeout() {
+            world.violation(Some(self.id), Oracle::Leftover, format!("the timer {timer:?}"));
+        }
+        if !self.app.is_idle() {
+            let text = format!("calls of the application: {:?}", self.app.open_calls());
+            world.violation(Some(self.id), Oracle::Leftover, text);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A peer that has not proved its address gets at most three times what it sent, headers counted.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use rxrpc_proto::wire::{Body, Header, PacketType};
+
+use super::Oracle;
+use crate::packet::{NodeId, Packet};
+use crate::scenario::Scenario;
+
+/// What a node has exchanged with an address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    received: u64,
+    sent: u64,
+    /// It has answered, or the node began the exchange: nothing is limited.
+    trusted: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Amplification {
+    accounts: BTreeMap<(NodeId, SocketAddr), Account>,
+    /// By node: it holds back at all.
+    validates: Vec<bool>,
+    /// The account used last, which most packets are for.
+    last: Option<((NodeId, SocketAddr), bool)>,
+}
+
+impl Amplification {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let validates = scenario.nodes.iter().map(|n| n.endpoint.validate_peers).collect();
+        Amplification { accounts: BTreeMap::new(), validates, last: None }
+    }
+
+    pub(super) fn on_restart(&mut self, node: NodeId) {
+        self.accounts.retain(|(n, _), _| *n != node);
+        self.last = None;
+    }
+
+    fn is_known_good(&self, key: &(NodeId, SocketAddr)) -> bool {
+        self.last == Some((*key, true))
+    }
+
+    pub(super) fn on_delivered(&mut self, to: NodeId, packet: &Packet) {
+        let key = (to, packet.src);
+        if self.is_known_good(&key) {
+            return;
+        }
+        let account = self.accounts.entry(key).or_default();
+        account.received += packet.ip_len() as u64;
+        // An acknowledgement that names a serial may be the proof; that it is right is the endpoint's business.
+        account.trusted |= names_serial(&packet.bytes);
+        self.last = Some((key, account.trusted));
+    }
+
+    pub(super) fn on_sent(&mut self, from: NodeId, packet: &Packet) -> Option<(Oracle, String)> {
+        let key = (from, packet.dst);
+        if self.is_known_good(&key) || !self.validates.get(usize::from(from)).is_some_and(|v| *v) {
+            return None;
+        }
+        let account = self.accounts.entry(key).or_default();
+        let header = Header::parse(&packet.bytes).map(|(header, _)| header);
+        let (is_version, is_ours) = match header {
+            Ok(h) => (h.packet_type == PacketType::Version, h.from_client()),
+            Err(_) => (false, false),
+        };
+        account.trusted |= is_ours;
+        self.last = Some((key, account.trusted));
+        if account.trusted || is_version {
+            return None;
+        }
+        account.sent += packet.ip_len() as u64;
+        (account.sent > 3 * account.received).then(|| {
+            let text = format!("{} bytes to {}, which sent {}", account.sent, packet.dst, account.received);
+            (Oracle::Amplification, text)
+        })
+    }
+}
+
+fn names_serial(bytes: &[u8]) -> bool {
+    let Ok((header, rest)) = Header::parse(bytes) else { return false };
+    matches!(Body::parse(&header, rest), Ok(Body::Ack(ack)) if ack.fields.serial != 0)
+}

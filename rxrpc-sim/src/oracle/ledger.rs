@@ -1,0 +1,233 @@
+//! The book of all calls: who began, executed and ended them, and how.
+
+use rxrpc_proto::wire::AbortCode;
+use rxrpc_proto::{CallError, Instant, TimeoutKind};
+use slab::Slab;
+
+use super::{Allowances, Oracle};
+use crate::packet::NodeId;
+
+type Outcome = Result<(), CallError>;
+
+/// What must not be, if anything.
+type Finding = Option<(Oracle, String)>;
+
+/// One call.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    /// Its number in the run.
+    pub(crate) unique: u32,
+    /// Place of its specification in the scenario.
+    pub(crate) spec: u32,
+    pub(crate) client: NodeId,
+    pub(crate) begun: Instant,
+    /// How it ended at the client.
+    pub(crate) outcome: Option<Outcome>,
+    /// The client's application ended it.
+    pub(crate) client_gave_up: bool,
+    /// Server applications that have it.
+    pub(crate) serving: u32,
+    /// A server application has written and finished the whole reply.
+    pub(crate) replied: bool,
+    /// How it ended at a server, the last time.
+    pub(crate) served: Option<Outcome>,
+    /// The server's application ended it, or turned it away.
+    pub(crate) server_gave_up: bool,
+    /// An error about its server was reported to its client.
+    pub(crate) reported: bool,
+}
+
+/// The book.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    records: Slab<Record>,
+    /// By number: 1 + the incarnation of the server that executed it, 0 for none.
+    executed: Vec<u32>,
+    /// Calls that clients have begun and that have not ended there.
+    pub(crate) live: usize,
+    /// Calls that server applications have.
+    pub(crate) serving: usize,
+    /// Calls that were begun and ended.
+    pub(crate) ended: u64,
+    /// Of them, with success.
+    pub(crate) succeeded: u64,
+}
+
+impl Ledger {
+    /// A call begins. Its number and its place here, which its request carries.
+    pub(crate) fn begin(&mut self, now: Instant, spec: u32, client: NodeId) -> (u32, u32) {
+        let unique = self.executed.len() as u32;
+        self.executed.push(0);
+        self.live += 1;
+        let place = self.records.insert(Record {
+            unique,
+            spec,
+            client,
+            begun: now,
+            outcome: None,
+            client_gave_up: false,
+            serving: 0,
+            replied: false,
+            served: None,
+            server_gave_up: false,
+            reported: false,
+        });
+        (unique, place as u32)
+    }
+
+    /// The call that a request names, if it is known.
+    pub(crate) fn find(&mut self, unique: u32, place: u32) -> Option<&mut Record> {
+        self.records.get_mut(place as usize).filter(|r| r.unique == unique)
+    }
+
+    pub(crate) fn record(&mut self, place: u32) -> Option<&mut Record> {
+        self.records.get_mut(place as usize)
+    }
+
+    /// The calls that have not ended at their clients.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().map(|(_, r)| r).filter(|r| r.outcome.is_none())
+    }
+
+    /// An error about a node was reported to another.
+    pub(crate) fn on_report(&mut self, to: NodeId) {
+        for (_, record) in &mut self.records {
+            record.reported |= record.client == to && record.outcome.is_none();
+        }
+    }
+
+    /// A server's application has the whole request and acts on it.
+    pub(crate) fn execute(&mut self, unique: u32, incarnation: u32, allow: &Allowances) -> Finding {
+        let executed = self.executed.get_mut(unique as usize)?;
+        let before = std::mem::replace(executed, incarnation + 1);
+        let again = before == incarnation + 1 && !allow.eviction && !allow.forgets;
+        again.then(|| (Oracle::AtMostOnce, format!("call {unique} was executed twice")))
+    }
+
+    fn was_executed(&self, unique: u32) -> bool {
+        self.executed.get(unique as usize).is_some_and(|e| *e > 0)
+    }
+
+    /// A call ended at its client.
+    pub(crate) fn end_client(&mut self, place: u32, outcome: Outcome, checks: Checks<'_>) -> Finding {
+        let record = self.records.get_mut(place as usize)?;
+        if record.outcome.replace(outcome).is_some() {
+            return Some((Oracle::EndsOnce, format!("call {} ended twice", record.unique)));
+        }
+        self.live -= 1;
+        self.ended += 1;
+        self.succeeded += u64::from(outcome.is_ok());
+        let unique = record.unique;
+        let record = record.clone();
+        let finding = self.judge_client(&record, outcome, checks);
+        self.retire(place);
+        finding.map(|text| (Oracle::Agreement, format!("call {unique} ended with {outcome:?}, but {text}")))
+    }
+
+    fn judge_client(&self, record: &Record, outcome: Outcome, checks: Checks<'_>) -> Option<String> {
+        let Checks { allow, tainted, anonymous, crashed_client } = checks;
+        if tainted || crashed_client {
+            return None;
+        }
+        let executed = self.was_executed(record.unique) || anonymous;
+        let unless = |excuse: bool, text: &str| (!excuse).then(|| text.to_string());
+        match outcome {
+            Ok(()) if !executed => Some("no server executed it".into()),
+            Ok(()) => unless(record.replied || anonymous, "no server finished its reply"),
+            Err(CallError::RemoteAbort(code)) => judge_abort(record, code, allow),
+            Err(CallError::LocalAbort(_) | CallError::Short) => {
+                unless(record.client_gave_up, "its application did not abort it")
+            }
+            Err(CallError::Protocol(_)) => {
+                unless(allow.restarts || allow.eviction, "nobody broke the protocol")
+            }
+            Err(CallError::Busy) => {
+                let excuse = !executed || anonymous || allow.restarts || allow.eviction;
+                unless(excuse, "a server has executed it")
+            }
+            Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
+            Err(CallError::PeerRestarted) => {
+                let lost = matches!(record.served, Some(Err(_)));
+                unless(
+                    allow.restarts || allow.rebinding || allow.eviction || allow.forgets || lost,
+                    "its server was never away",
+                )
+            }
+            Err(CallError::EndpointClosed) => unless(allow.restarts, "its endpoint was not closed"),
+            Err(CallError::Timeout(TimeoutKind::RequestGap)) => Some("only servers wait for requests".into()),
+            Err(CallError::Timeout(_)) => None,
+            Err(_) => Some("nothing leads to that".into()),
+        }
+    }
+
+    /// A server application has a call.
+    pub(crate) fn serve(&mut self) {
+        self.serving += 1;
+    }
+
+    /// A call ended at a server that had it. `read` and `written`: the whole request, the whole reply.
+    pub(crate) fn end_server(
+        &mut self,
+        place: Option<u32>,
+        outcome: Outcome,
+        (read, written): (bool, bool),
+        tainted: bool,
+    ) -> Finding {
+        self.serving -= 1;
+        let finding = match outcome {
+            Ok(()) if !written => Some("the reply was not finished"),
+            Ok(()) if !read => Some("the request was not read"),
+            Err(CallError::Busy | CallError::PathMtu | CallError::TooLong | CallError::Excess) => {
+                Some("nothing leads to that at a server")
+            }
+            _ => None,
+        };
+        let mut unique = None;
+        if let Some(place) = place
+            && let Some(record) = self.records.get_mut(place as usize)
+        {
+            record.serving -= 1;
+            record.served = Some(outcome);
+            unique = Some(record.unique);
+            self.retire(place);
+        }
+        let text = finding.filter(|_| !tainted)?;
+        Some((Oracle::Agreement, format!("served call {unique:?} ended with {outcome:?}, but {text}")))
+    }
+
+    /// Forget a call that ended well at both ends: it may not come again, and numbers suffice to see that.
+    fn retire(&mut self, place: u32) {
+        let over = self
+            .records
+            .get(place as usize)
+            .is_some_and(|r| r.outcome == Some(Ok(())) && r.serving == 0 && r.served == Some(Ok(())));
+        if over {
+            self.records.remove(place as usize);
+        }
+    }
+}
+
+/// What is known of the circumstances in which a call ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checks<'a> {
+    pub(crate) allow: &'a Allowances,
+    pub(crate) tainted: bool,
+    /// Its request was too short to name it.
+    pub(crate) anonymous: bool,
+    /// The client itself crashed.
+    pub(crate) crashed_client: bool,
+}
+
+/// Whether somebody has reason to abort with this code.
+fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<String> {
+    let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
+    let lost = allow.restarts || allow.eviction || allow.forgets || allow.rebinding;
+    let excuse = match code {
+        AbortCode::RX_PROTOCOL_ERROR => allow.restarts || allow.rejects,
+        // A server that lost its client's packets ends calls that its application never got.
+        AbortCode::RX_CALL_TIMEOUT | AbortCode::RX_CALL_DEAD => true,
+        AbortCode::RX_INVALID_OPERATION => lost || gave_up,
+        _ => gave_up || lost,
+    };
+    (!excuse).then(|| "nobody at the server aborted it".to_string())
+}

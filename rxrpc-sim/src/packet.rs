@@ -1,0 +1,135 @@
+//! Datagrams on their way, and the memory they lie in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A node of the scenario, by its place.
+pub type NodeId = u16;
+
+/// Bytes of IPv4 and UDP headers.
+pub const IP_UDP: usize = 28;
+
+/// The port every node uses.
+const PORT: u16 = 7000;
+
+/// A datagram on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Number of the datagram; copies keep it.
+    pub id: u64,
+    /// Where it says it comes from. Changed by address translators.
+    pub src: SocketAddr,
+    /// Where it goes.
+    pub dst: SocketAddr,
+    /// UDP payload.
+    pub bytes: Vec<u8>,
+    /// No router may cut it into fragments.
+    pub df: bool,
+    /// ECN bits.
+    pub ecn: u8,
+    /// Node that sent it; `None` if an attacker did.
+    pub origin: Option<NodeId>,
+    /// Its bytes are no longer what was sent.
+    pub damaged: bool,
+    /// It is a copy.
+    pub copy: bool,
+    /// It was made earlier than it was sent: the socket was blocked.
+    pub late: bool,
+    /// Link it travels along.
+    pub(crate) chain: u32,
+    /// Elements of the link it has passed.
+    pub(crate) hop: u32,
+}
+
+impl Packet {
+    /// Bytes of the IP packet.
+    #[must_use]
+    pub fn ip_len(&self) -> usize {
+        self.bytes.len() + IP_UDP
+    }
+}
+
+/// Memory of packets that have arrived or were lost, for the next ones.
+#[derive(Debug, Default)]
+pub struct Pool {
+    free: Vec<Vec<u8>>,
+}
+
+impl Pool {
+    /// Memory with a copy of `bytes`.
+    #[must_use]
+    pub fn copy(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut memory = self.free.pop().unwrap_or_default();
+        memory.clear();
+        memory.extend_from_slice(bytes);
+        memory
+    }
+
+    /// Give memory back.
+    pub fn give(&mut self, memory: Vec<u8>) {
+        if self.free.len() < 4096 {
+            self.free.push(memory);
+        }
+    }
+}
+
+/// Address of a node itself.
+#[must_use]
+pub fn inside(node: NodeId, ipv6: bool) -> SocketAddr {
+    let [high, low] = (node + 1).to_be_bytes();
+    let ip: IpAddr = if ipv6 {
+        Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, node + 1).into()
+    } else {
+        Ipv4Addr::new(10, 0, high, low).into()
+    };
+    SocketAddr::new(ip, PORT)
+}
+
+/// Outer address of the translator in front of a node, with this port.
+#[must_use]
+pub fn outside(node: NodeId, port: u16, ipv6: bool) -> SocketAddr {
+    let [high, low] = (node + 1).to_be_bytes();
+    let ip: IpAddr = if ipv6 {
+        Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, node + 1).into()
+    } else {
+        Ipv4Addr::new(10, 1, high, low).into()
+    };
+    SocketAddr::new(ip, port)
+}
+
+/// Address of somebody who is no node.
+#[must_use]
+pub fn stranger(n: u32) -> SocketAddr {
+    let [_, _, high, low] = n.to_be_bytes();
+    SocketAddr::new(Ipv4Addr::new(198, 18, high, low).into(), 1024 + (n % 50_000) as u16)
+}
+
+/// The node that an address, its own or its translator's, belongs to.
+#[must_use]
+pub fn node_at(addr: &SocketAddr) -> Option<NodeId> {
+    match addr.ip() {
+        IpAddr::V4(ip) => match ip.octets() {
+            [10, 0 | 1, high, low] => u16::from_be_bytes([high, low]).checked_sub(1),
+            _ => None,
+        },
+        IpAddr::V6(ip) => match ip.segments() {
+            [0xfd00 | 0xfd01, .., node] => node.checked_sub(1),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lead_back_to_their_nodes() {
+        for node in [0, 1, 255, 256, 60_000] {
+            for v6 in [false, true] {
+                assert_eq!(node_at(&inside(node, v6)), Some(node));
+                assert_eq!(node_at(&outside(node, 5, v6)), Some(node));
+            }
+        }
+        assert_eq!(node_at(&stranger(7)), None);
+    }
+}

@@ -1,0 +1,335 @@
+//! The faults of a link, as data.
+
+use super::Micros;
+
+/// One fault of a link.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ElementSpec {
+    /// Names its stream.
+    pub id: u32,
+    /// What it does.
+    pub kind: ElementKind,
+}
+
+/// What a fault does.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum ElementKind {
+    /// Loses packets by chance.
+    Loss(LossModel),
+    /// Does things to packets that are named.
+    Script(Vec<Rule>),
+    /// Delays packets; they may overtake each other.
+    Delay {
+        /// By how much.
+        by: Distribution,
+        /// How much of a delay carries over to the next one, 0 to 1.
+        correlation: f64,
+        /// Packets stay in order all the same.
+        ordered: bool,
+    },
+    /// Holds packets back by chance, so that others overtake them.
+    ReorderByDelay {
+        /// How often.
+        p: f64,
+        /// For how long.
+        by: Micros,
+    },
+    /// Holds every so many-th packet back until some others have passed.
+    ReorderByGap {
+        /// Every so many-th.
+        every: u32,
+        /// Until so many have passed.
+        gap: u32,
+        /// Or this long at most.
+        at_most: Micros,
+    },
+    /// Sends packets twice.
+    Duplicate {
+        /// How often.
+        p: f64,
+        /// The copy comes up to this much later.
+        spread: Micros,
+    },
+    /// Damages packets.
+    Corrupt {
+        /// How often.
+        p: f64,
+        /// How.
+        damage: Damage,
+        /// The checksum catches it, so that the packet is lost instead.
+        checked: bool,
+    },
+    /// Sends old packets again.
+    Replay {
+        /// How often.
+        p: f64,
+        /// How much later.
+        after: Micros,
+    },
+    /// Passes so many bits a second, and queues the rest.
+    Rate(RateSpec),
+    /// Passes no packet larger than a size.
+    Mtu(MtuSpec),
+    /// Passes nothing between these times, from and to.
+    Gate(Vec<(Micros, Micros)>),
+    /// Refuses packets by chance and says so to the sender.
+    Icmp {
+        /// How often.
+        p: f64,
+        /// How much later the message comes.
+        after: Micros,
+        /// What it says.
+        kind: IcmpKind,
+    },
+}
+
+impl ElementKind {
+    /// Its name, for tables.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            ElementKind::Loss(LossModel::Bernoulli { .. }) => "loss-bernoulli",
+            ElementKind::Loss(LossModel::Gilbert { .. }) => "loss-gilbert",
+            ElementKind::Loss(LossModel::Correlated { .. }) => "loss-correlated",
+            ElementKind::Script(_) => "script",
+            ElementKind::Delay { by: Distribution::Fixed(_), .. } => "delay-fixed",
+            ElementKind::Delay { by: Distribution::Uniform { .. }, .. } => "delay-uniform",
+            ElementKind::Delay { by: Distribution::Normal { .. }, .. } => "delay-normal",
+            ElementKind::Delay { by: Distribution::Pareto { .. }, .. } => "delay-pareto",
+            ElementKind::Delay { by: Distribution::Samples(_), .. } => "delay-samples",
+            ElementKind::ReorderByDelay { .. } => "reorder-delay",
+            ElementKind::ReorderByGap { .. } => "reorder-gap",
+            ElementKind::Duplicate { .. } => "duplicate",
+            ElementKind::Corrupt { checked: true, .. } => "corrupt-caught",
+            ElementKind::Corrupt { damage, .. } => damage.name(),
+            ElementKind::Replay { .. } => "replay",
+            ElementKind::Rate(RateSpec { aqm: Aqm::TailDrop, .. }) => "rate-taildrop",
+            ElementKind::Rate(_) => "rate-codel",
+            ElementKind::Mtu(m) => m.name(),
+            ElementKind::Gate(_) => "partition",
+            ElementKind::Icmp { .. } => "icmp",
+        }
+    }
+}
+
+/// How packets are lost by chance.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum LossModel {
+    /// Each on its own.
+    Bernoulli {
+        /// How often.
+        p: f64,
+    },
+    /// In bursts: the Gilbert-Elliott chain of a good and a bad state.
+    Gilbert {
+        /// Chance a packet to go from good to bad.
+        to_bad: f64,
+        /// Chance a packet to go back.
+        to_good: f64,
+        /// Loss in the good state.
+        good: f64,
+        /// Loss in the bad state.
+        bad: f64,
+    },
+    /// Each draw resembles the last one.
+    Correlated {
+        /// How often.
+        p: f64,
+        /// How much of a draw carries over, 0 to 1.
+        correlation: f64,
+    },
+}
+
+impl LossModel {
+    /// Gilbert-Elliott presets by name: what common links do.
+    pub const PRESETS: [(&'static str, LossModel); 5] = [
+        ("fibre", LossModel::Gilbert { to_bad: 0.0001, to_good: 0.5, good: 0.0, bad: 0.3 }),
+        ("wifi", LossModel::Gilbert { to_bad: 0.01, to_good: 0.2, good: 0.001, bad: 0.3 }),
+        ("mobile", LossModel::Gilbert { to_bad: 0.02, to_good: 0.1, good: 0.005, bad: 0.4 }),
+        ("congested", LossModel::Gilbert { to_bad: 0.05, to_good: 0.25, good: 0.01, bad: 0.5 }),
+        ("satellite", LossModel::Gilbert { to_bad: 0.005, to_good: 0.02, good: 0.0, bad: 0.8 }),
+    ];
+
+    /// The preset of this name.
+    #[must_use]
+    pub fn preset(name: &str) -> Option<LossModel> {
+        Self::PRESETS.iter().find(|(n, _)| *n == name).map(|(_, model)| model.clone())
+    }
+}
+
+/// How long packets are delayed, microseconds.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Distribution {
+    /// Always the same.
+    Fixed(Micros),
+    /// Anything between the two.
+    Uniform {
+        /// From.
+        low: Micros,
+        /// To.
+        high: Micros,
+    },
+    /// About a mean.
+    Normal {
+        /// The mean.
+        mean: Micros,
+        /// The deviation.
+        deviation: Micros,
+    },
+    /// Mostly short, sometimes very long.
+    Pareto {
+        /// The least.
+        least: Micros,
+        /// The shape: the smaller, the longer the tail.
+        shape: f64,
+        /// Cut off here.
+        most: Micros,
+    },
+    /// Measured delays, drawn from by chance.
+    Samples(Vec<Micros>),
+}
+
+/// How packets are damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Damage {
+    /// One bit is turned.
+    Bit,
+    /// One byte is another.
+    Byte,
+    /// The end is cut off.
+    Truncate,
+    /// Bytes are appended.
+    Extend,
+    /// Its end is that of another packet.
+    Splice,
+}
+
+impl Damage {
+    /// Every kind.
+    pub const ALL: [Damage; 5] =
+        [Damage::Bit, Damage::Byte, Damage::Truncate, Damage::Extend, Damage::Splice];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Damage::Bit => "corrupt-bit",
+            Damage::Byte => "corrupt-byte",
+            Damage::Truncate => "corrupt-truncate",
+            Damage::Extend => "corrupt-extend",
+            Damage::Splice => "corrupt-splice",
+        }
+    }
+}
+
+/// A bottleneck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RateSpec {
+    /// Bits a second, IP and UDP headers counted.
+    pub bits_per_second: u64,
+    /// Bytes the queue holds.
+    pub queue: usize,
+    /// What keeps the queue short.
+    pub aqm: Aqm,
+}
+
+/// What keeps a queue short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Aqm {
+    /// Nothing: what does not fit is lost.
+    TailDrop,
+    /// CoDel after RFC 8289.
+    CoDel {
+        /// Standing delay that is accepted.
+        target: Micros,
+        /// How long it may stand.
+        interval: Micros,
+    },
+}
+
+/// A limit of the size of packets.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MtuSpec {
+    /// Largest IP packet.
+    pub mtu: u32,
+    /// Says so to senders that forbid fragments. If not, it is a black hole to them.
+    pub report: bool,
+    /// Fragments what may be; if not, that is lost as well.
+    pub fragment: bool,
+    /// Loss of each fragment.
+    pub fragment_loss: f64,
+}
+
+impl MtuSpec {
+    const fn name(&self) -> &'static str {
+        match (self.fragment, self.report) {
+            (true, _) => "mtu-fragments",
+            (false, true) => "mtu-reports",
+            (false, false) => "mtu-black-hole",
+        }
+    }
+}
+
+/// What an ICMP message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum IcmpKind {
+    /// Nobody at the port.
+    Port,
+    /// No such host.
+    Host,
+    /// No route.
+    Network,
+    /// Forbidden.
+    Prohibited,
+    /// Too large for this MTU.
+    TooLarge(u32),
+}
+
+/// Which packets a rule is for. What is `None` does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct Match {
+    /// Packet type, its number.
+    pub packet_type: Option<u8>,
+    /// Call number.
+    pub call: Option<u32>,
+    /// Sequence number.
+    pub seq: Option<u32>,
+    /// Reason of an ACK, its number.
+    pub reason: Option<u8>,
+    /// The last packet of its direction.
+    pub last: Option<bool>,
+}
+
+/// "The third ACK of call 2 is dropped."
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Rule {
+    /// Which packets count.
+    pub packets: Match,
+    /// The first of them that it is for, from 1.
+    pub nth: u32,
+    /// How many from there on; 0 for all.
+    pub count: u32,
+    /// What happens to those.
+    pub mishap: Mishap,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Mishap {
+    /// Lost.
+    Drop,
+    /// Later by so much.
+    Delay(Micros),
+    /// Twice.
+    Duplicate,
+}

@@ -1,0 +1,412 @@
+//! A run: nodes and links put together, and the order in which everything happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rxrpc_proto::Instant;
+
+use crate::coverage::Coverage;
+use crate::inject;
+use crate::liveness::Liveness;
+use crate::net::{Control, Element, Nat, Propagation, build, network_error};
+use crate::node::DirectNode;
+use crate::observer::Observer;
+use crate::oracle::{Oracle, Oracles, Violation};
+use crate::packet::{NodeId, Packet, inside};
+use crate::queue::Happening;
+use crate::rng::Streams;
+use crate::scenario::{ActionKind, Scenario, us};
+use crate::trace::{Record, Trace};
+use crate::world::World;
+
+/// Events of a run, at most. More is taken for a run that does not end.
+const MOST_EVENTS: u64 = 400_000_000;
+/// Events at one instant, at most.
+const MOST_AT_ONCE: u64 = 1_000_000;
+/// After the last call everything must have expired within this.
+const DRAIN: Duration = Duration::from_secs(4 * 3600);
+
+/// How far a run has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Phase {
+    /// Faults strike.
+    Faults,
+    /// The faults have ended; live calls have to end.
+    Healed,
+    /// All calls have ended; what is left has to expire.
+    Draining,
+    /// Over.
+    Over,
+}
+
+/// What a run has come to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Seed of the scenario.
+    pub seed: u64,
+    /// What was found wrong, first things first.
+    pub violations: Vec<Violation>,
+    /// What was reached.
+    pub coverage: Coverage,
+    /// Hash over every datagram, timer and event, and how many they were.
+    pub trace: Trace,
+    /// Datagrams that nodes sent.
+    pub datagrams: u64,
+    /// Events simulated.
+    pub events: u64,
+    /// Calls that ended.
+    pub calls: u64,
+    /// Of them, with success.
+    pub succeeded: u64,
+    /// The time at the end of the run.
+    pub ended: Instant,
+}
+
+impl Report {
+    /// Whether nothing was found wrong.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// A run in progress.
+pub struct Sim {
+    scenario: Arc<Scenario>,
+    world: World,
+    elements: Vec<Box<dyn Element>>,
+    /// When each element is to be woken by the queue.
+    wakes: Vec<Option<Instant>>,
+    /// By sender and receiver: the elements a packet passes, the receiver last.
+    chains: Vec<Vec<u32>>,
+    phase: Phase,
+    liveness: Liveness,
+    events: u64,
+    at_once: u64,
+}
+
+impl Sim {
+    /// A run of the scenario with nodes of the direct harness.
+    #[must_use]
+    pub fn new(scenario: Scenario) -> Self {
+        Self::with_nodes(scenario, |id, scenario| Box::new(DirectNode::new(id, scenario)))
+    }
+
+    /// A run of the scenario with nodes made by `make`.
+    pub fn with_nodes(
+        scenario: Scenario,
+        mut make: impl FnMut(NodeId, &Arc<Scenario>) -> Box<dyn Element>,
+    ) -> Self {
+        let scenario = Arc::new(scenario);
+        let count = scenario.nodes.len() as u16;
+        let world = World::new(count, Oracles::new(&scenario));
+        let mut elements: Vec<Box<dyn Element>> = (0..count).map(|id| make(id, &scenario)).collect();
+        let chains = lay_links(&scenario, &mut elements);
+        let wakes = vec![None; elements.len()];
+        let mut sim = Sim {
+            liveness: Liveness::default(),
+            scenario,
+            world,
+            elements,
+            wakes,
+            chains,
+            phase: Phase::Faults,
+            events: 0,
+            at_once: 0,
+        };
+        for i in 0..sim.scenario.actions.len() {
+            let at = Instant::ORIGIN + us(sim.scenario.actions[i].at);
+            sim.world.queue.push(at, Happening::Action(i as u32));
+        }
+        (0..sim.elements.len()).for_each(|i| sim.settle(i));
+        sim
+    }
+
+    /// Let somebody watch.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.world.observer = Some(observer);
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.world.now
+    }
+
+    /// The hash so far.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        self.world.trace
+    }
+
+    /// How far the run has come.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Let everything happen, and tell what came of it.
+    pub fn run(mut self) -> Report {
+        while self.step() {}
+        self.report()
+    }
+
+    /// What came of it so far.
+    #[must_use]
+    pub fn report(self) -> Report {
+        Report {
+            seed: self.scenario.seed,
+            violations: self.world.oracles.violations().to_vec(),
+            trace: self.world.trace,
+            datagrams: self.world.datagrams,
+            events: self.events,
+            calls: self.world.oracles.ledger.ended,
+            succeeded: self.world.oracles.ledger.succeeded,
+            ended: self.world.now,
+            coverage: self.world.coverage,
+        }
+    }
+
+    /// Let the next thing happen. False once the run is over.
+    pub fn step(&mut self) -> bool {
+        if self.phase == Phase::Over {
+            return false;
+        }
+        if !self.world.oracles.violations().is_empty() {
+            return self.end();
+        }
+        self.check_phase();
+        let next = self.world.queue.next_at();
+        let limit = self.phase_end();
+        if next.is_none_or(|at| at > limit) {
+            return self.end_phase(limit);
+        }
+        let Some((at, what)) = self.world.queue.pop() else { return self.end_phase(limit) };
+        self.count(at);
+        match what {
+            Happening::Packet(key) => {
+                let packet = self.world.flights.remove(key as usize);
+                self.dispatch(packet);
+            }
+            Happening::Wake(i) => self.wake(i as usize, at),
+            Happening::Action(i) => self.act(i),
+        }
+        self.dispatch_ready();
+        true
+    }
+
+    fn count(&mut self, at: Instant) {
+        self.events += 1;
+        self.at_once = if at > self.world.now { 0 } else { self.at_once + 1 };
+        self.world.now = self.world.now.max(at);
+        if self.at_once > MOST_AT_ONCE || self.events > MOST_EVENTS {
+            self.world.violation(None, Oracle::Work, "no end of events");
+        }
+    }
+
+    fn dispatch_ready(&mut self) {
+        while let Some(packet) = self.world.ready.pop_front() {
+            self.dispatch(packet);
+        }
+    }
+
+    /// Hand the packet to its next hop.
+    fn dispatch(&mut self, packet: Packet) {
+        let chain = &self.chains[packet.chain as usize];
+        let hop = (packet.hop as usize).min(chain.len() - 1);
+        let i = chain[hop] as usize;
+        self.elements[i].handle(self.world.now, packet, &mut self.world);
+        self.settle(i);
+    }
+
+    fn wake(&mut self, i: usize, at: Instant) {
+        if self.wakes[i] != Some(at) {
+            return;
+        }
+        self.wakes[i] = None;
+        // The wish may have moved to a later time since.
+        if self.elements[i].next_wake().is_some_and(|wish| wish <= at) {
+            self.elements[i].wake(self.world.now, &mut self.world);
+        }
+        self.settle(i);
+    }
+
+    /// Have the queue wake the element when it wishes. One that is woken too early asks again.
+    fn settle(&mut self, i: usize) {
+        let Some(wish) = self.elements[i].next_wake() else { return };
+        let wish = wish.max(self.world.now);
+        if self.wakes[i].is_none_or(|at| wish < at) {
+            self.wakes[i] = Some(wish);
+            self.world.queue.push(wish, Happening::Wake(i as u32));
+        }
+    }
+
+    fn act(&mut self, i: u32) {
+        if (i as usize) < self.scenario.actions.len() {
+            return self.act_on_node(i as usize);
+        }
+        let Some(report) = self.world.reports.get((u32::MAX - i) as usize).copied() else { return };
+        let now = self.world.now;
+        let word = u64::from(report.about.port());
+        self.world.trace.add(Record::Fault, now.as_nanos(), u32::from(report.node), word, 1);
+        if let Some(observer) = &mut self.world.observer {
+            observer.error(now, report.node, report.about, report.error);
+        }
+        let node = usize::from(report.node);
+        self.elements[node].error(now, report.about, report.error, &mut self.world);
+        self.settle(node);
+    }
+
+    fn act_on_node(&mut self, i: usize) {
+        if self.phase != Phase::Faults {
+            return;
+        }
+        let scenario = Arc::clone(&self.scenario);
+        let action = &scenario.actions[i];
+        let now = self.world.now;
+        self.world.trace.add(Record::Fault, now.as_nanos(), u32::from(action.node), i as u64, 0);
+        if let Some(observer) = &mut self.world.observer {
+            observer.note(now, Some(action.node), &format!("{:?}", action.kind));
+        }
+        let control = match &action.kind {
+            ActionKind::Pause { lasts } => Control::Pause(*lasts),
+            ActionKind::Crash { lasts } => Control::Crash(*lasts),
+            ActionKind::Close { lasts } => Control::Close(*lasts),
+            ActionKind::Block { lasts } => Control::Block(*lasts),
+            ActionKind::Jump { by } => Control::Jump(*by),
+            ActionKind::Rebind => return self.control_all(&Control::Rebind, Some(action.node)),
+            ActionKind::ForgeIcmp { about, kind } => {
+                self.world.coverage.fault("icmp-forged");
+                let about = inside(*about, scenario.nodes.get(usize::from(*about)).is_some_and(|n| n.ipv6));
+                return self.world.report_to(now, action.node, about, network_error(*kind));
+            }
+            ActionKind::Inject { claims, count } => {
+                let rng = Streams::new(scenario.seed).stream("inject", u64::from(action.id));
+                return inject::inject(&mut self.world, &scenario, action.node, *claims, *count, rng);
+            }
+        };
+        let node = usize::from(action.node);
+        if let Some(element) = self.elements.get_mut(node) {
+            element.control(now, &control, &mut self.world);
+            self.settle(node);
+        }
+    }
+
+    /// Tell every element; or only the address translator of a node, which stands right behind the nodes.
+    fn control_all(&mut self, control: &Control, nat_of: Option<NodeId>) {
+        let now = self.world.now;
+        let of_node = |node: NodeId| {
+            let nodes = self.scenario.nodes.iter().take(usize::from(node));
+            let before = nodes.filter(|n| n.nat.is_some()).count();
+            let has = self.scenario.nodes.get(usize::from(node)).is_some_and(|n| n.nat.is_some());
+            let at = self.scenario.nodes.len() + before;
+            if has { at..at + 1 } else { 0..0 }
+        };
+        let range = nat_of.map_or(0..self.elements.len(), of_node);
+        for i in range {
+            self.elements[i].control(now, control, &mut self.world);
+            self.settle(i);
+        }
+    }
+
+    fn phase_end(&self) -> Instant {
+        match self.phase {
+            Phase::Faults => Instant::ORIGIN + us(self.scenario.heal_at),
+            Phase::Healed => self.liveness.deadline(),
+            Phase::Draining | Phase::Over => self.liveness.drained_by(),
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        let now = self.world.now;
+        self.world.trace.add(Record::Phase, now.as_nanos(), phase as u32, 0, 0);
+        if let Some(observer) = &mut self.world.observer {
+            observer.note(now, None, &format!("{phase:?}"));
+        }
+    }
+
+    fn heal(&mut self) {
+        self.enter(Phase::Healed);
+        self.control_all(&Control::Heal, None);
+        self.liveness.start(self.world.now, &self.scenario, &self.world.oracles);
+    }
+
+    /// Go on to the next phase if nothing keeps this one.
+    fn check_phase(&mut self) {
+        let ledger = &self.world.oracles.ledger;
+        if self.phase == Phase::Healed && ledger.live == 0 && ledger.serving == 0 {
+            self.liveness.drain(self.world.now, DRAIN);
+            self.enter(Phase::Draining);
+        }
+    }
+
+    /// Nothing more happens in this phase.
+    fn end_phase(&mut self, limit: Instant) -> bool {
+        match self.phase {
+            Phase::Faults => {
+                let quiet = self.world.queue.next_at().is_none();
+                if !quiet {
+                    self.world.now = self.world.now.max(limit);
+                }
+                self.heal();
+                self.dispatch_ready();
+                true
+            }
+            Phase::Healed => {
+                let text = self.liveness.complaint(self.world.now, &self.world.oracles);
+                self.world.violation(None, Oracle::Liveness, text);
+                self.end()
+            }
+            Phase::Draining | Phase::Over => self.end(),
+        }
+    }
+
+    fn end(&mut self) -> bool {
+        if self.phase == Phase::Draining && self.world.oracles.violations().is_empty() {
+            let now = self.world.now;
+            for node in 0..self.scenario.nodes.len() {
+                self.elements[node].finish(now, &mut self.world);
+            }
+        }
+        if let Some(observer) = &mut self.world.observer {
+            self.world.oracles.violations().iter().for_each(|v| observer.violation(v));
+        }
+        self.enter(Phase::Over);
+        false
+    }
+}
+
+/// Build the elements of all links behind the nodes; the chains name them in order.
+fn lay_links(scenario: &Scenario, elements: &mut Vec<Box<dyn Element>>) -> Vec<Vec<u32>> {
+    let streams = Streams::new(scenario.seed);
+    let count = scenario.nodes.len();
+    let mut add = |element: Box<dyn Element>| {
+        elements.push(element);
+        elements.len() as u32 - 1
+    };
+    let mut nats = vec![None; count];
+    for (i, node) in scenario.nodes.iter().enumerate() {
+        if let Some(spec) = &node.nat {
+            let addr = inside(i as NodeId, node.ipv6);
+            let rng = streams.stream("nat", u64::from(spec.id));
+            nats[i] = Some(add(Box::new(Nat::new(i as NodeId, addr, spec.clone(), rng))));
+        }
+    }
+    let mut chains = Vec::with_capacity(count * count);
+    for from in 0..count {
+        for to in 0..count {
+            let mut chain: Vec<u32> = nats[from].into_iter().collect();
+            let link = scenario.links.iter().find(|l| (usize::from(l.from), usize::from(l.to)) == (from, to));
+            if let Some(link) = link {
+                chain.extend(link.elements.iter().map(|spec| add(build(spec, &streams))));
+            }
+            let delay = link.map_or(scenario.delay, |l| l.delay);
+            chain.push(add(Box::new(Propagation::new(delay))));
+            chain.extend(nats[to]);
+            chain.push(to as u32);
+            chains.push(chain);
+        }
+    }
+    chains
+}

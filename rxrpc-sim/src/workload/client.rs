@@ -1,0 +1,340 @@
+//! Client applications: begin, write, read, give up, and check what comes back.
+
+use rxrpc_proto::wire::AbortCode;
+use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Target};
+use slab::Slab;
+
+use super::transfer::{Reader, Stop, Writer};
+use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, stream};
+use crate::coverage::{CallStage, Limit};
+use crate::oracle::{Checks, Oracle};
+use crate::scenario::{CallSpec, Ending, Transfer, us};
+use crate::world::World;
+
+/// A call that was refused for want of room is tried again after this long.
+const TRY_AGAIN: u64 = 50_000;
+
+#[derive(Debug)]
+struct ClientCall {
+    id: CallId,
+    spec: u32,
+    round: u32,
+    /// Its place in the book, and its number.
+    place: u32,
+    unique: u32,
+    generation: u32,
+    anonymous: bool,
+    writer: Writer,
+    reader: Reader,
+    /// When it is to go on, if an alarm is set for it.
+    alarm: Option<Instant>,
+    /// It has ended with success, and the rest is being read.
+    ended: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    calls: Slab<ClientCall>,
+    generation: u32,
+}
+
+fn tag_of(slot: usize, generation: u32) -> u64 {
+    slot as u64 | u64::from(generation) << 32
+}
+
+impl Clients {
+    fn slot(&self, tag: u64) -> Option<usize> {
+        let slot = (tag & 0xffff_ffff) as usize;
+        let generation = (tag >> 32) as u32;
+        self.calls.get(slot).filter(|c| c.generation == generation).map(|_| slot)
+    }
+
+    pub(super) fn hurry(&mut self) -> std::vec::IntoIter<u64> {
+        let mut tags = Vec::new();
+        for (slot, call) in &mut self.calls {
+            call.writer.hurry();
+            call.reader.hurry();
+            tags.push(tag_of(slot, call.generation));
+        }
+        tags.into_iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    pub(super) fn open(&self) -> Vec<(CallId, u32)> {
+        self.calls.iter().map(|(_, c)| (c.id, c.unique)).collect()
+    }
+}
+
+fn options(spec: &CallSpec, tag: u64) -> CallOptions {
+    CallOptions {
+        tag,
+        exclusive: spec.exclusive,
+        total_length: spec.announced.then_some(spec.request.len),
+        lifetime: (spec.lifetime > 0).then_some(us(spec.lifetime)),
+        silence: (spec.silence > 0).then_some(us(spec.silence)),
+        busy: if spec.retry_busy { BusyPolicy::Retry } else { BusyPolicy::Fail },
+    }
+}
+
+impl App {
+    pub(super) fn begin(&mut self, reach: &mut Reach<'_>, spec: u32, round: u32) {
+        let scenario = std::sync::Arc::clone(&self.scenario);
+        let Some(call) = scenario.calls.get(spec as usize) else { return };
+        let generation = (self.clients.generation + 1) & 0x7fff_ffff;
+        let slot = self.clients.calls.vacant_key();
+        let tag = tag_of(slot, generation);
+        let target = Target { peer: self.address(call.server), service: call.service, upgrade: call.upgrade };
+        let id = match reach.endpoint.begin_call(&target, options(call, tag)) {
+            Ok(id) => id,
+            Err(error) => return self.begin_refused(reach, spec, round, error),
+        };
+        self.clients.generation = generation;
+        let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
+        reach.world.application(self.node, u64::from(unique), 1);
+        let mut head = [0; HEAD as usize];
+        head[..4].copy_from_slice(&unique.to_le_bytes());
+        head[4..].copy_from_slice(&place.to_le_bytes());
+        let anonymous = call.request.len < HEAD;
+        let (writer, reader) = if anonymous {
+            let reply = Transfer { len: ANONYMOUS_REPLY, ..call.reply.clone() };
+            (Writer::new(call.request.clone(), ANONYMOUS, &[]), Reader::new(reply, ANONYMOUS, 0))
+        } else {
+            let writer = Writer::new(call.request.clone(), stream(unique, false), &head);
+            (writer, Reader::new(call.reply.clone(), stream(unique, true), 0))
+        };
+        self.clients.calls.insert(ClientCall {
+            id,
+            spec,
+            round,
+            place,
+            unique,
+            generation,
+            anonymous,
+            writer,
+            reader,
+            alarm: None,
+            ended: false,
+        });
+        if call.ending != Ending::Normal {
+            self.alarms.set(reach.now + us(call.ending_after), Alarm::EndClient(tag));
+        }
+        self.write_client(reach, slot);
+    }
+
+    fn begin_refused(&mut self, reach: &mut Reach<'_>, spec: u32, round: u32, error: BeginCallError) {
+        match error {
+            BeginCallError::TooManyCalls => reach.world.coverage.limit(Limit::Calls),
+            BeginCallError::TooManyCallsToPeer(_) => reach.world.coverage.limit(Limit::CallsPerPeer),
+            BeginCallError::EndpointClosed => {}
+            _ => self.broken(reach, &format!("beginning a call: {error}")),
+        }
+        if !self.healed {
+            self.alarms.set(reach.now + us(TRY_AGAIN), Alarm::Begin(spec, round));
+        }
+    }
+
+    pub(super) fn on_client(&mut self, reach: &mut Reach<'_>, call: CallId, tag: u64, news: News) {
+        let Some(slot) = self.clients.slot(tag).filter(|s| self.clients.calls[*s].id == call) else {
+            return self.after_the_end(reach, tag);
+        };
+        if self.clients.calls[slot].ended {
+            return self.after_the_end(reach, tag);
+        }
+        if news.ended() {
+            return self.on_client_ended(reach, slot);
+        }
+        if news.writable() {
+            self.write_client(reach, slot);
+        }
+        if news.readable() && self.clients.calls.contains(slot) {
+            self.read_client(reach, slot);
+        }
+    }
+
+    pub(super) fn after_the_end(&self, reach: &mut Reach<'_>, tag: u64) {
+        let text = format!("an event with tag {tag:x} after the end of its call");
+        reach.world.violation(Some(self.node), Oracle::EndsOnce, text);
+    }
+
+    fn on_client_ended(&mut self, reach: &mut Reach<'_>, slot: usize) {
+        let call = &mut self.clients.calls[slot];
+        let outcome = reach.endpoint.call(call.id).and_then(|view| view.outcome());
+        let Some(outcome) = outcome else {
+            return self.broken(reach, "a call has ended without an outcome");
+        };
+        call.ended = true;
+        let (place, anonymous) = (call.place, call.anonymous);
+        reach.world.coverage.outcome(&outcome);
+        reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
+        let allow = reach.world.oracles.allow;
+        let tainted = reach.world.oracles.is_tainted();
+        let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false };
+        let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
+        self.report(reach, finding);
+        match outcome {
+            Ok(()) => self.read_client(reach, slot),
+            Err(_) => self.client_over(reach, slot),
+        }
+    }
+
+    pub(super) fn report(&self, reach: &mut Reach<'_>, finding: Option<(Oracle, String)>) {
+        if let Some((oracle, text)) = finding {
+            reach.world.violation(Some(self.node), oracle, text);
+        }
+    }
+
+    pub(super) fn drive_client(&mut self, reach: &mut Reach<'_>, tag: u64) {
+        let Some(slot) = self.clients.slot(tag) else { return };
+        self.clients.calls[slot].alarm = None;
+        if !self.clients.calls[slot].ended {
+            self.write_client(reach, slot);
+        }
+        if self.clients.calls.contains(slot) {
+            self.read_client(reach, slot);
+        }
+    }
+
+    /// Wake the call then, unless it is woken earlier.
+    fn client_alarm(&mut self, slot: usize, at: Instant) {
+        let call = &mut self.clients.calls[slot];
+        if call.alarm.is_none_or(|a| at < a) {
+            call.alarm = Some(at);
+            self.alarms.set(at, Alarm::Client(tag_of(slot, call.generation)));
+        }
+    }
+
+    fn write_client(&mut self, reach: &mut Reach<'_>, slot: usize) {
+        let call = &mut self.clients.calls[slot];
+        let Some(mut view) = reach.endpoint.call(call.id) else {
+            return self.broken(reach, "a call is unknown that was not released");
+        };
+        let stop = call.writer.go(reach.now, &mut view);
+        let blocked = std::mem::take(&mut call.writer.was_blocked);
+        let unique = call.unique;
+        if blocked {
+            reach.world.coverage.limit(Limit::Write);
+        }
+        match stop {
+            Stop::Until(at) => self.client_alarm(slot, at),
+            Stop::Blocked | Stop::Done | Stop::Over => {}
+            Stop::Wrong(_) | Stop::Unexpected => {
+                self.broken(reach, &format!("writing call {unique} was refused"));
+            }
+        }
+    }
+
+    fn read_client(&mut self, reach: &mut Reach<'_>, slot: usize) {
+        let call = &mut self.clients.calls[slot];
+        let Some(mut view) = reach.endpoint.call(call.id) else {
+            return self.broken(reach, "a call is unknown that was not released");
+        };
+        let tainted = reach.world.oracles.is_tainted();
+        let stop = loop {
+            match call.reader.step(reach.now, &mut view) {
+                None => {}
+                Some(Stop::Wrong(_)) if tainted => {}
+                Some(stop) => break stop,
+            }
+        };
+        let (unique, ended, read) = (call.unique, call.ended, call.reader.read);
+        let expected =
+            if call.anonymous { ANONYMOUS_REPLY } else { self.scenario.calls[call.spec as usize].reply.len };
+        match stop {
+            Stop::Until(at) => self.client_alarm(slot, at),
+            Stop::Wrong(at) => self.wrong(reach, unique, &format!("wrong reply before byte {at}")),
+            Stop::Done => {
+                if read != expected {
+                    self.wrong(reach, unique, &format!("{read} bytes of reply, not {expected}"));
+                }
+                if ended {
+                    self.client_over(reach, slot);
+                }
+            }
+            Stop::Blocked if ended => self.broken(reach, "reading blocks after the call has ended well"),
+            Stop::Unexpected => self.broken(reach, "reading was refused"),
+            Stop::Blocked | Stop::Over => {}
+        }
+    }
+
+    /// The call is over and read: forget it, and make the next one.
+    fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
+        let call = self.clients.calls.remove(slot);
+        reach.endpoint.release(call.id);
+        let spec = &self.scenario.calls[call.spec as usize];
+        if call.round + 1 < spec.repeat && !self.healed {
+            self.begin(reach, call.spec, call.round + 1);
+        }
+    }
+
+    /// The client gives the call up, if it still lives.
+    pub(super) fn end_client(&mut self, reach: &mut Reach<'_>, tag: u64) {
+        let Some(slot) = self.clients.slot(tag) else { return };
+        let call = &self.clients.calls[slot];
+        if call.ended {
+            return;
+        }
+        let stage = self.stage(reach, slot);
+        reach.world.coverage.stage(stage);
+        let call = &self.clients.calls[slot];
+        let (id, place, unique) = (call.id, call.place, call.unique);
+        let ending = self.scenario.calls[call.spec as usize].ending;
+        if !matches!(ending, Ending::ClientAborts | Ending::ClientForgets | Ending::ClientFails) {
+            return;
+        }
+        reach.world.application(self.node, u64::from(unique), 3);
+        if let Some(record) = reach.world.oracles.ledger.record(place) {
+            record.client_gave_up = true;
+        }
+        match ending {
+            Ending::ClientForgets => {
+                let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
+                let allow = reach.world.oracles.allow;
+                let checks = Checks { allow: &allow, tainted: false, anonymous: true, crashed_client: true };
+                reach.world.coverage.outcome(&gone);
+                let finding = reach.world.oracles.ledger.end_client(place, gone, checks);
+                self.report(reach, finding);
+                self.client_over(reach, slot);
+            }
+            Ending::ClientFails => {
+                if let Some(mut view) = reach.endpoint.call(id) {
+                    view.fail(CallError::Short);
+                }
+            }
+            _ => {
+                if let Some(mut view) = reach.endpoint.call(id) {
+                    view.abort(AbortCode(unique as i32 | 1));
+                }
+            }
+        }
+    }
+
+    fn stage(&self, reach: &mut Reach<'_>, slot: usize) -> CallStage {
+        let call = &self.clients.calls[slot];
+        let sent = reach.endpoint.call(call.id).map_or(0, |view| view.stats().packets_sent);
+        if call.reader.read > 0 {
+            CallStage::RecvReply
+        } else if sent == 0 {
+            CallStage::Queued
+        } else if call.writer.finished {
+            CallStage::AwaitReply
+        } else {
+            CallStage::SendRequest
+        }
+    }
+
+    pub(super) fn lose_client_calls(&mut self, world: &mut World) {
+        let allow = world.oracles.allow;
+        for call in self.clients.calls.drain().filter(|c| !c.ended) {
+            let gone = Err(CallError::EndpointClosed);
+            let checks = Checks { allow: &allow, tainted: true, anonymous: true, crashed_client: true };
+            let _ = world.oracles.ledger.end_client(call.place, gone, checks);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The applications of a node: clients that make the calls of the scenario, servers that answer them.
+
+mod client;
+mod pattern;
+mod server;
+mod transfer;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use rxrpc_proto::{CallId, Endpoint, Event, Instant};
+
+use crate::coverage::Limit;
+use crate::oracle::Oracle;
+use crate::packet::{NodeId, inside};
+use crate::rng::splitmix64;
+use crate::scenario::{Scenario, us};
+use crate::world::World;
+use client::Clients;
+use server::Servers;
+
+/// Bytes at the front of a request that name the call: its number and its place in the book.
+const HEAD: u64 = 8;
+/// Stream of calls too short to be named, and the length of the reply to them.
+const ANONYMOUS: u64 = 0;
+const ANONYMOUS_REPLY: u64 = 5;
+/// Tags of served calls have this bit.
+const SERVED: u64 = 1 << 63;
+
+/// Something an application waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Alarm {
+    /// A call of the scenario begins, for the so many-th time.
+    Begin(u32, u32),
+    /// A VERSION question is asked.
+    Ask(u32),
+    /// A client call goes on.
+    Client(u64),
+    /// A client call is ended.
+    EndClient(u64),
+    /// A call is accepted: its place in the list of those that wait.
+    Accept(u32),
+    /// A served call goes on.
+    Serve(u64),
+    /// A served call is ended.
+    EndServe(u64),
+}
+
+/// What applications reach.
+pub(crate) struct Reach<'a> {
+    pub(crate) now: Instant,
+    pub(crate) endpoint: &'a mut Endpoint,
+    pub(crate) world: &'a mut World,
+}
+
+/// The alarms of a node's applications.
+#[derive(Debug, Default)]
+struct Alarms {
+    heap: BinaryHeap<Reverse<(u64, u64, Alarm)>>,
+    order: u64,
+}
+
+impl Alarms {
+    fn set(&mut self, at: Instant, alarm: Alarm) {
+        self.order += 1;
+        self.heap.push(Reverse((at.as_nanos(), self.order, alarm)));
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, ..))| Instant::from_nanos(*at))
+    }
+
+    fn pop(&mut self, now: Instant) -> Option<Alarm> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, _, alarm))| alarm)
+    }
+}
+
+/// All applications of a node.
+pub(crate) struct App {
+    node: NodeId,
+    scenario: Arc<Scenario>,
+    alarms: Alarms,
+    clients: Clients,
+    servers: Servers,
+    incarnation: u32,
+    healed: bool,
+}
+
+/// Stream of a call's request or reply.
+fn stream(unique: u32, reply: bool) -> u64 {
+    splitmix64(u64::from(unique) * 2 + u64::from(reply) + 2)
+}
+
+impl App {
+    pub(crate) fn new(node: NodeId, scenario: &Arc<Scenario>) -> Self {
+        let mut alarms = Alarms::default();
+        for (i, call) in scenario.calls.iter().enumerate().filter(|(_, c)| c.client == node) {
+            alarms.set(Instant::ORIGIN + us(call.at), Alarm::Begin(i as u32, 0));
+        }
+        for (i, version) in scenario.versions.iter().enumerate().filter(|(_, v)| v.client == node) {
+            alarms.set(Instant::ORIGIN + us(version.at), Alarm::Ask(i as u32));
+        }
+        App {
+            node,
+            scenario: Arc::clone(scenario),
+            alarms,
+            clients: Clients::default(),
+            servers: Servers::new(scenario, node),
+            incarnation: 0,
+            healed: false,
+        }
+    }
+
+    /// When an application wants to do something.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        self.alarms.next()
+    }
+
+    /// Do what is due. True if anything was.
+    pub(crate) fn run(&mut self, reach: &mut Reach<'_>) -> bool {
+        let mut any = false;
+        while let Some(alarm) = self.alarms.pop(reach.now) {
+            any = true;
+            match alarm {
+                Alarm::Begin(spec, round) => self.begin(reach, spec, round),
+                Alarm::Ask(version) => self.ask(reach, version),
+                Alarm::Client(tag) => self.drive_client(reach, tag),
+                Alarm::EndClient(tag) => self.end_client(reach, tag),
+                Alarm::Accept(waiting) => self.accept_waiting(reach, waiting),
+                Alarm::Serve(tag) => self.drive_server(reach, tag),
+                Alarm::EndServe(tag) => self.end_server(reach, tag),
+            }
+        }
+        any
+    }
+
+    /// The endpoint has told something.
+    pub(crate) fn on_event(&mut self, reach: &mut Reach<'_>, event: &Event) {
+        match *event {
+            Event::Call { call, tag, news } if tag & SERVED != 0 => self.on_served(reach, call, tag, news),
+            Event::Call { call, tag, news } => self.on_client(reach, call, tag, news),
+            Event::Incoming { call, service } => self.on_incoming(reach, call, service),
+            Event::Version(id) => {
+                if reach.endpoint.take_version(id).is_none() {
+                    self.broken(reach, "a version question ended without an answer");
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, reach: &mut Reach<'_>, version: u32) {
+        let version = &self.scenario.versions[version as usize];
+        let to = self.address(version.server);
+        match reach.endpoint.ask_version(to, us(version.timeout)) {
+            Err(rxrpc_proto::VersionError::TooMany) => reach.world.coverage.limit(Limit::Versions),
+            Ok(_) | Err(rxrpc_proto::VersionError::EndpointClosed) => {}
+            Err(e) => self.broken(reach, &format!("asking for a version: {e}")),
+        }
+    }
+
+    fn address(&self, node: NodeId) -> std::net::SocketAddr {
+        inside(node, self.scenario.nodes.get(usize::from(node)).is_some_and(|n| n.ipv6))
+    }
+
+    /// An answer that the interface does not promise.
+    fn broken(&self, reach: &mut Reach<'_>, what: &str) {
+        reach.world.violation(Some(self.node), Oracle::Contract, what);
+    }
+
+    fn wrong(&self, reach: &mut Reach<'_>, unique: u32, what: &str) {
+        if !reach.world.oracles.is_tainted() {
+            let text = format!("call {unique}: {what}");
+            reach.world.violation(Some(self.node), Oracle::Stream, text);
+        }
+    }
+
+    /// All faults end: nobody pauses, begins or aborts any more.
+    pub(crate) fn heal(&mut self, now: Instant) {
+        self.healed = true;
+        let kept: Vec<Alarm> = std::mem::take(&mut self.alarms.heap)
+            .into_sorted_vec()
+            .into_iter()
+            .rev()
+            .map(|Reverse((_, _, alarm))| alarm)
+            .filter(|a| {
+                !matches!(a, Alarm::Begin(..) | Alarm::Ask(_) | Alarm::EndClient(_) | Alarm::EndServe(_))
+            })
+            .collect();
+        kept.into_iter().for_each(|alarm| self.alarms.set(now, alarm));
+        let tags: Vec<u64> = self.clients.hurry().chain(self.servers.hurry()).collect();
+        for tag in tags {
+            let alarm = if tag & SERVED != 0 { Alarm::Serve(tag) } else { Alarm::Client(tag) };
+            self.alarms.set(now, alarm);
+        }
+    }
+
+    /// The node crashed: every call here is gone, and none of them ends.
+    pub(crate) fn crash(&mut self, world: &mut World) {
+        self.lose_calls(world);
+        self.incarnation += 1;
+        let kept = std::mem::take(&mut self.alarms.heap).into_sorted_vec().into_iter().rev();
+        for Reverse((at, _, alarm)) in kept {
+            if matches!(alarm, Alarm::Begin(..) | Alarm::Ask(_)) {
+                self.alarms.set(Instant::from_nanos(at), alarm);
+            }
+        }
+    }
+
+    fn lose_calls(&mut self, world: &mut World) {
+        self.lose_client_calls(world);
+        self.lose_served_calls(world);
+    }
+
+    /// Whether applications have done all they will do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.clients.is_empty() && self.servers.is_empty() && self.alarms.heap.is_empty()
+    }
+
+    /// Calls that an endpoint may hold although it was closed: those that end well and are still being read.
+    pub(crate) fn waiting(&self) -> usize {
+        self.clients.len() + self.servers.waiting()
+    }
+
+    /// Calls of ours that the endpoint still has, for messages.
+    pub(crate) fn open_calls(&self) -> Vec<(CallId, u32)> {
+        self.clients.open()
+    }
+}

@@ -1,0 +1,202 @@
+//! The two ends of a stream: one that writes it, one that reads and checks it.
+
+use bytes::Bytes;
+use rxrpc_proto::{CallMut, Instant, ReadError, WriteError};
+
+use super::pattern;
+use crate::scenario::{Transfer, us};
+
+/// What a writer or a reader stopped for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stop {
+    /// Waits for the endpoint's news.
+    Blocked,
+    /// Pauses on purpose until then.
+    Until(Instant),
+    /// Everything is written, or read up to the end.
+    Done,
+    /// The call is over.
+    Over,
+    /// The bytes are wrong at this offset.
+    Wrong(u64),
+    /// An answer that the interface does not promise here.
+    Unexpected,
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    plan: Transfer,
+    key: u64,
+    /// Bytes before the pattern begins.
+    head: [u8; 8],
+    head_len: u64,
+    pub(crate) written: u64,
+    pub(crate) finished: bool,
+    pub(crate) was_blocked: bool,
+    paused: Option<Instant>,
+}
+
+impl Writer {
+    pub(crate) fn new(plan: Transfer, key: u64, head: &[u8]) -> Self {
+        let mut buf = [0; 8];
+        buf[..head.len()].copy_from_slice(head);
+        Writer {
+            plan,
+            key,
+            head: buf,
+            head_len: head.len() as u64,
+            written: 0,
+            finished: false,
+            was_blocked: false,
+            paused: None,
+        }
+    }
+
+    /// Faults are over: no more pauses.
+    pub(crate) fn hurry(&mut self) {
+        self.plan.write_pause = 0;
+        self.paused = None;
+    }
+
+    /// Write as much as goes.
+    pub(crate) fn go(&mut self, now: Instant, view: &mut CallMut<'_>) -> Stop {
+        loop {
+            if self.finished {
+                return Stop::Done;
+            }
+            if let Some(until) = self.paused {
+                if now < until {
+                    return Stop::Until(until);
+                }
+                self.paused = None;
+            }
+            if self.written >= self.plan.len {
+                match view.finish() {
+                    Ok(()) => self.finished = true,
+                    Err(e) => return self.refused(e),
+                }
+                continue;
+            }
+            match self.write(view) {
+                Ok(n) => self.written += n as u64,
+                Err(e) => return self.refused(e),
+            }
+            if self.plan.flush {
+                view.flush();
+            }
+            if self.plan.write_pause > 0 && self.written < self.plan.len {
+                self.paused = Some(now + us(self.plan.write_pause));
+            }
+        }
+    }
+
+    fn write(&mut self, view: &mut CallMut<'_>) -> Result<usize, WriteError> {
+        if self.written < self.head_len {
+            let rest = self.head_len.min(self.plan.len);
+            return view.write(&self.head[self.written as usize..rest as usize]);
+        }
+        let mut most = self.plan.len - self.written;
+        if self.plan.write > 0 {
+            most = most.min(self.plan.write);
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        if self.plan.flush {
+            return view.write(pattern::piece(self.key, self.written, most));
+        }
+        let mut bytes: Bytes = pattern::shared(self.key, self.written, most);
+        view.write_bytes(&mut bytes)
+    }
+
+    fn refused(&mut self, error: WriteError) -> Stop {
+        match error {
+            WriteError::Blocked => {
+                self.was_blocked = true;
+                Stop::Blocked
+            }
+            WriteError::Ended(_) | WriteError::Complete => Stop::Over,
+            _ => Stop::Unexpected,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reader {
+    plan: Transfer,
+    key: u64,
+    pub(crate) read: u64,
+    pub(crate) at_end: bool,
+    paused: Option<Instant>,
+    /// Bytes before the pattern begins, as they come.
+    pub(crate) head: [u8; 8],
+    head_len: u64,
+}
+
+impl Reader {
+    pub(crate) fn new(plan: Transfer, key: u64, head_len: u64) -> Self {
+        Reader { plan, key, read: 0, at_end: false, paused: None, head: [0; 8], head_len }
+    }
+
+    /// The first bytes have told what the rest is.
+    pub(crate) fn know(&mut self, plan: Transfer, key: u64) {
+        self.plan = plan;
+        self.key = key;
+    }
+
+    /// Whether all bytes before the pattern are here.
+    pub(crate) fn has_head(&self) -> bool {
+        self.read >= self.head_len
+    }
+
+    /// Faults are over: no more pauses.
+    pub(crate) fn hurry(&mut self) {
+        self.plan.read_pause = 0;
+        self.paused = None;
+    }
+
+    /// Read at most one piece. `None` if it is worth going on.
+    pub(crate) fn step(&mut self, now: Instant, view: &mut CallMut<'_>) -> Option<Stop> {
+        if self.at_end {
+            return Some(Stop::Done);
+        }
+        if let Some(until) = self.paused {
+            if now < until {
+                return Some(Stop::Until(until));
+            }
+            self.paused = None;
+        }
+        let mut most = if self.plan.read > 0 { self.plan.read } else { u64::MAX };
+        if !self.has_head() {
+            most = most.min(self.head_len - self.read);
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        match view.read_chunk(most) {
+            Ok(Some(bytes)) => {
+                if !self.check(&bytes) {
+                    return Some(Stop::Wrong(self.read));
+                }
+                if self.plan.read_pause > 0 && self.has_head() {
+                    self.paused = Some(now + us(self.plan.read_pause));
+                }
+                None
+            }
+            Ok(None) => {
+                self.at_end = true;
+                Some(Stop::Done)
+            }
+            Err(ReadError::Blocked) => Some(Stop::Blocked),
+            Err(ReadError::Ended(_)) => Some(Stop::Over),
+            Err(_) => Some(Stop::Unexpected),
+        }
+    }
+
+    fn check(&mut self, bytes: &[u8]) -> bool {
+        let offset = self.read;
+        self.read += bytes.len() as u64;
+        if offset < self.head_len {
+            let at = offset as usize;
+            self.head[at..at + bytes.len()].copy_from_slice(bytes);
+            return true;
+        }
+        pattern::is_right(self.key, offset, bytes)
+    }
+}

@@ -1,0 +1,237 @@
+//! What all parts of a run share: time, what happens next, packets, trace, oracles, counts.
+
+use std::collections::VecDeque;
+
+use rxrpc_proto::{Event, Instant, NetworkError, Wake};
+use slab::Slab;
+
+use crate::coverage::Coverage;
+use crate::observer::{Fate, LossReason, Observer};
+use crate::oracle::{Oracle, Oracles, Violation};
+use crate::packet::{NodeId, Packet, Pool, node_at};
+use crate::queue::{Happening, Queue};
+use crate::trace::{Record, Trace, hash_bytes};
+
+/// An error report on its way to a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    pub(crate) at: Instant,
+    pub(crate) node: NodeId,
+    pub(crate) about: std::net::SocketAddr,
+    pub(crate) error: NetworkError,
+}
+
+/// Everything that elements reach while they handle a packet or are woken.
+pub struct World {
+    pub(crate) now: Instant,
+    pub(crate) queue: Queue,
+    /// Packets that the queue names by key.
+    pub(crate) flights: Slab<Packet>,
+    /// Packets to go on at once.
+    pub(crate) ready: VecDeque<Packet>,
+    pub(crate) reports: Vec<Report>,
+    /// Memory for packets.
+    pub pool: Pool,
+    pub(crate) trace: Trace,
+    /// What was reached.
+    pub coverage: Coverage,
+    /// What is checked.
+    pub oracles: Oracles,
+    pub(crate) observer: Option<Box<dyn Observer>>,
+    pub(crate) nodes: u16,
+    next_packet: u64,
+    /// Datagrams sent.
+    pub(crate) datagrams: u64,
+}
+
+impl World {
+    pub(crate) fn new(nodes: u16, oracles: Oracles) -> Self {
+        World {
+            now: Instant::ORIGIN,
+            queue: Queue::default(),
+            flights: Slab::new(),
+            ready: VecDeque::new(),
+            reports: Vec::new(),
+            pool: Pool::default(),
+            trace: Trace::default(),
+            coverage: Coverage::default(),
+            oracles,
+            observer: None,
+            nodes,
+            next_packet: 0,
+            datagrams: 0,
+        }
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Whether somebody watches.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    fn observe(&mut self, packet: &Packet, fate: Fate) {
+        if let Some(observer) = &mut self.observer {
+            observer.datagram(self.now, packet, fate);
+        }
+    }
+
+    /// A node sends a datagram: it starts on its link.
+    pub fn send(&mut self, from: NodeId, mut packet: Packet) {
+        self.next_packet += 1;
+        self.datagrams += 1;
+        packet.id = self.next_packet;
+        packet.origin = Some(from);
+        let hash = hash_bytes(&packet.bytes);
+        self.trace.add(Record::Sent, self.now.as_nanos(), u32::from(from), packet.id, hash);
+        self.observe(&packet, Fate::Sent);
+        let now = self.now;
+        self.oracles.on_sent(now, from, &packet, &mut self.coverage);
+        match node_at(&packet.dst).filter(|to| *to < self.nodes) {
+            Some(to) => {
+                packet.chain = u32::from(from) * u32::from(self.nodes) + u32::from(to);
+                packet.hop = 0;
+                self.ready.push_back(packet);
+            }
+            None => self.lose(packet, LossReason::NoRoute),
+        }
+    }
+
+    /// A packet made up by an attacker arrives at a node, past all links.
+    pub fn inject(&mut self, to: NodeId, mut packet: Packet) {
+        self.next_packet += 1;
+        packet.id = self.next_packet;
+        packet.origin = None;
+        packet.chain = u32::from(to) * u32::from(self.nodes) + u32::from(to);
+        packet.hop = u32::MAX;
+        let hash = hash_bytes(&packet.bytes);
+        self.trace.add(Record::Sent, self.now.as_nanos(), u32::MAX, packet.id, hash);
+        self.observe(&packet, Fate::Injected);
+        self.ready.push_back(packet);
+    }
+
+    /// The packet goes on to its next hop.
+    pub fn forward(&mut self, mut packet: Packet) {
+        packet.hop = packet.hop.saturating_add(1);
+        self.ready.push_back(packet);
+    }
+
+    /// The packet goes on to its next hop at that time.
+    pub fn forward_at(&mut self, at: Instant, mut packet: Packet) {
+        if at <= self.now {
+            return self.forward(packet);
+        }
+        packet.hop = packet.hop.saturating_add(1);
+        let key = self.flights.insert(packet) as u32;
+        self.queue.push(at, Happening::Packet(key));
+    }
+
+    /// A copy of the packet, to be sent on as well.
+    pub fn duplicate(&mut self, packet: &Packet) -> Packet {
+        let copy = Packet { bytes: self.pool.copy(&packet.bytes), copy: true, ..empty_like(packet) };
+        self.observe(&copy, Fate::Duplicated);
+        copy
+    }
+
+    /// The packet's bytes were changed.
+    pub fn damaged(&mut self, packet: &mut Packet) {
+        packet.damaged = true;
+        self.observe(packet, Fate::Damaged);
+    }
+
+    /// The packet is lost.
+    pub fn lose(&mut self, packet: Packet, reason: LossReason) {
+        self.trace.add(Record::Lost, self.now.as_nanos(), u32::from(reason as u8), packet.id, 0);
+        self.coverage.loss(reason);
+        self.observe(&packet, Fate::Lost(reason));
+        self.pool.give(packet.bytes);
+    }
+
+    /// A packet has reached a node, which takes it.
+    pub fn delivered(&mut self, to: NodeId, packet: &Packet) {
+        let word = u64::from(packet.damaged) | (u64::from(packet.src.port()) << 8);
+        self.trace.add(Record::Delivered, self.now.as_nanos(), u32::from(to), packet.id, word);
+        self.observe(packet, Fate::Delivered);
+        let now = self.now;
+        self.oracles.on_delivered(now, to, packet, &mut self.coverage);
+    }
+
+    /// Tell the sender of a packet, later perhaps, that it could not be delivered.
+    pub fn report(&mut self, at: Instant, packet: &Packet, error: NetworkError) {
+        let Some(node) = packet.origin else { return };
+        self.report_to(at, node, packet.dst, error);
+    }
+
+    /// Tell a node of an error about packets to an address.
+    pub fn report_to(&mut self, at: Instant, node: NodeId, about: std::net::SocketAddr, error: NetworkError) {
+        self.reports.push(Report { at: at.max(self.now), node, about, error });
+        let index = u32::MAX - (self.reports.len() as u32 - 1);
+        self.queue.push(at.max(self.now), Happening::Action(index));
+    }
+
+    /// A timer of a node's endpoint has come.
+    pub fn timer(&mut self, node: NodeId, wake: Wake) {
+        let now = self.now;
+        self.trace.add(Record::Timer, now.as_nanos(), u32::from(node), wake as u64, 0);
+        self.coverage.wake(wake);
+        if let Some(observer) = &mut self.observer {
+            observer.timer(now, node, wake);
+        }
+    }
+
+    /// A node's endpoint told its application something.
+    pub fn event(&mut self, node: NodeId, event: &Event) {
+        let (a, b) = match event {
+            Event::Call { tag, news, call } => {
+                (*tag, (call.slot() as u64) << 8 | u64::from(news_bits(*news)))
+            }
+            Event::Incoming { call, service } => (u64::from(*service) | 1 << 32, call.slot() as u64),
+            _ => (2 << 32, 0),
+        };
+        self.trace.add(Record::Event, self.now.as_nanos(), u32::from(node), a, b);
+        if let Some(observer) = &mut self.observer {
+            observer.event(self.now, node, event);
+        }
+    }
+
+    /// A node's application did something; the two words say what.
+    pub fn application(&mut self, node: NodeId, a: u64, b: u64) {
+        self.trace.add(Record::Application, self.now.as_nanos(), u32::from(node), a, b);
+    }
+
+    /// Something is wrong.
+    pub fn violation(&mut self, node: Option<NodeId>, oracle: Oracle, text: impl Into<String>) {
+        let violation = Violation { at: self.now, node, oracle, text: text.into() };
+        self.oracles.violation(violation);
+    }
+}
+
+fn news_bits(news: rxrpc_proto::News) -> u8 {
+    u8::from(news.readable())
+        | u8::from(news.writable()) << 1
+        | u8::from(news.delivered()) << 2
+        | u8::from(news.ended()) << 3
+}
+
+/// All of a packet but its bytes.
+fn empty_like(packet: &Packet) -> Packet {
+    Packet {
+        id: packet.id,
+        src: packet.src,
+        dst: packet.dst,
+        bytes: Vec::new(),
+        df: packet.df,
+        ecn: packet.ecn,
+        origin: packet.origin,
+        damaged: packet.damaged,
+        copy: packet.copy,
+        late: packet.late,
+        chain: packet.chain,
+        hop: packet.hop,
+    }
+}
