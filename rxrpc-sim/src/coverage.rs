@@ -150,13 +150,14 @@ const REASONS: [AckReason; 9] = [
     AckReason::Idle,
 ];
 
-const WAKES: [Wake; 12] = [
+const WAKES: [Wake; 13] = [
     Wake::Retransmit,
     Wake::Reorder,
     Wake::DelayedAck,
     Wake::Keepalive,
     Wake::Silence,
     Wake::RequestGap,
+    Wake::Unreachable,
     Wake::Lifetime,
     Wake::FinalAck,
     Wake::ConnectionExpiry,
@@ -395,6 +396,7 @@ fn wake_name(wake: Wake) -> &'static str {
         Wake::Keepalive => "keepalive",
         Wake::Silence => "silence",
         Wake::RequestGap => "request-gap",
+        Wake::Unreachable => "unreachable",
         Wake::Lifetime => "lifetime",
         Wake::FinalAck => "final-ack",
         Wake::ConnectionExpiry => "connection-expiry",

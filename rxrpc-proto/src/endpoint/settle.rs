@@ -107,8 +107,8 @@ impl Endpoint {
         let share = self.config.socket_receive_buffer / 2 / self.streaming.max(1);
         let by_socket = (share / (crate::wire::JUMBO_DATA_LEN + OVERHEAD)).max(LEAST);
         let cap = self.config.limits.window.min(u32::try_from(by_socket).unwrap_or(u32::MAX));
-        // The table of an acknowledgement reaches no further than this.
-        let describable = (MAX_SACK as u32).saturating_sub(call.revocable());
+        // What is acknowledged softly takes its part of the window, which a table has to describe.
+        let describable = self.config.limits.window.min(MAX_SACK as u32).saturating_sub(call.revocable());
         call.recv.window(self.receive_room(call), cap).min(describable)
     }
 
