@@ -447,3 +447,31 @@ fn of_one_address_without_proof_an_unused_connection_makes_room() {
     assert_eq!(solo.end.stats().fault(Fault::NoRoomForConnection), 0);
     assert_eq!(solo.take_type(PacketType::Abort).len(), 6);
 }
+
+#[test]
+fn a_send_limit_below_a_packet_still_carries_any_amount() {
+    for limit in [1, 100, 1412] {
+        let mut pair = Pair::with(|config| config.limits.send_per_call = limit);
+        let call = pair.begin(CallOptions::default());
+        let data = pattern(5 * limit + 3);
+        let (mut written, mut served, mut got) = (0, None, Vec::new());
+        while got.len() < data.len() {
+            match pair.ends[CLIENT].call(call).unwrap().write(&data[written..]) {
+                Ok(n) => written += n,
+                Err(WriteError::Blocked) => assert!(pair.step(), "limit {limit}: {written} bytes went"),
+                Err(error) => panic!("{error}"),
+            }
+            if written == data.len() {
+                pair.ends[CLIENT].call(call).unwrap().flush();
+                pair.step();
+            }
+            if served.is_none() && pair.ends[SERVER].waiting(SERVICE).is_some() {
+                served = Some(pair.accept());
+            }
+            if let Some(served) = served {
+                got.extend(pair.read(SERVER, served));
+            }
+        }
+        assert!(got == data, "limit {limit}");
+    }
+}

@@ -131,8 +131,9 @@ impl Endpoint {
         if !*probing || (end.is_none() && !connection.retired) {
             return;
         }
-        *probing = false;
-        // Nobody knows what a failed call has asked: a new connection asks anew.
+        // Nobody knows what a failed call has asked: a new connection asks anew. On this one the answer may still
+        // come.
+        *probing = end != Some(Ok(()));
         connection.retired |= end != Some(Ok(()));
         let retired = connection.retired;
         if let Some(bundle) = self.bundles.get_mut(*bundle as usize) {

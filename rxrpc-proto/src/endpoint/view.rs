@@ -10,7 +10,7 @@ use crate::call::{Call, Outcome, State};
 use crate::error::{CallError, ReadError, WriteError};
 use crate::event::CallId;
 use crate::stats::CallStats;
-use crate::wire::AbortCode;
+use crate::wire::{AbortCode, JUMBO_DATA_LEN};
 
 /// Whether data follows what was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,7 +136,12 @@ impl CallMut<'_> {
         if room == 0 && len > 0 {
             if let Some(call) = self.get_mut() {
                 call.write_blocked = true;
+                if call.send.buffer.len() <= JUMBO_DATA_LEN {
+                    // All the room there is holds no more than a packet: what waits for more must go as it is.
+                    call.send.flush();
+                }
             }
+            self.endpoint.touch(self.key);
             if self.endpoint.unacknowledged >= self.endpoint.config.limits.send_total {
                 self.endpoint.wait_to_write(self.key);
             }
