@@ -232,3 +232,14 @@ fn a_new_address_is_asked_about_the_call_that_it_speaks_of() {
     solo.hear(moved, &two.ack(AckReason::PingResponse, 1, asked.header.serial, &[]));
     assert!(solo.take().iter().all(|s| s.to == moved), "believed");
 }
+
+#[test]
+fn a_time_out_sends_the_first_missing_packet_and_not_the_next_in_turn() {
+    let mut solo = Solo::new(|_| {});
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+    solo.write_all(call, &pattern(5 * 1412));
+    assert_eq!(solo.take_type(PacketType::Data).len(), 5);
+    solo.wait(Duration::from_secs(16));
+    let again: Vec<u32> = solo.take_type(PacketType::Data).iter().map(|s| s.header.seq).collect();
+    assert_eq!(again, [1, 1, 1, 1], "after 1, 3, 7 and 15 s");
+}

@@ -294,7 +294,9 @@ impl SendHalf {
         }
         packet.lost = true;
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.lost.push_back(seq);
+        // In order of their numbers: the peer can do nothing with later ones while the first is missing.
+        let place = self.lost.partition_point(|lost| (lost.wrapping_sub(seq) as i32) < 0);
+        self.lost.insert(place, seq);
     }
 
     /// Judge every packet in flight by what has arrived. `now` is the time of the news.

@@ -1,0 +1,10 @@
+//! The `pair` target: see `rxrpc_fuzz::pair`.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rxrpc_fuzz::pair(data));
+
+#[cfg(not(fuzzing))]
+fn main() -> std::io::Result<()> {
+    rxrpc_fuzz::replay_arguments(rxrpc_fuzz::pair)
+}

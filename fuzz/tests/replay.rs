@@ -1,0 +1,53 @@
+//! The committed corpus through every target, on stable Rust, and what it reaches.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use rxrpc_fuzz::{endpoint_report, files, packet, pair_report};
+use rxrpc_proto::Fault;
+
+/// Faults that no input can reach today, and why.
+const EXCUSED: [(Fault, &str); 1] = [(
+    Fault::UnexpectedReply,
+    "a packet finds its call by its place on a channel; a call that waits for one, or is over, has none",
+)];
+
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let paths = files(&folder).unwrap();
+    assert!(paths.len() >= 20, "only {} inputs for {target}", paths.len());
+    paths.iter().map(|p| (p.display().to_string(), fs::read(p).unwrap())).collect()
+}
+
+/// Replays one by one, so that a panic tells which input it was.
+fn replay(target: &str, mut run: impl FnMut(&[u8])) {
+    for (name, input) in corpus(target) {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&input))).is_err() {
+            panic!("see above: {name}");
+        }
+    }
+}
+
+#[test]
+fn packets() {
+    replay("packet", packet);
+}
+
+#[test]
+fn endpoints_and_pairs_reach_every_fault() {
+    let (mut faults, mut outcomes) = (BTreeSet::new(), BTreeSet::new());
+    replay("endpoint", |input| {
+        let report = endpoint_report(input);
+        faults.extend(report.faults);
+        outcomes.extend(report.outcomes);
+    });
+    replay("pair", |input| faults.extend(pair_report(input).faults));
+    let missing: BTreeSet<Fault> = Fault::all().filter(|fault| !faults.contains(fault)).collect();
+    let excused: BTreeSet<Fault> = EXCUSED.iter().map(|(fault, _)| *fault).collect();
+    assert_eq!(missing, excused, "missing on the left, excused on the right");
+    println!("{} of {} faults, outcomes {outcomes:?}", faults.len(), Fault::COUNT);
+    for fault in faults {
+        println!("reached {}", fault.name());
+    }
+}
