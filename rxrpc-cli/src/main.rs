@@ -3,6 +3,7 @@
 mod address;
 mod call;
 mod codes;
+mod decode;
 mod failure;
 mod output;
 mod parse;
@@ -23,7 +24,8 @@ Examples:
   rxrpc perf server -p 7009                    serve the rxperf protocol
   rxrpc perf client -c rpc -s 192.0.2.1 -t 16  measure calls to an rxperf server
   rxrpc call db.example:7003 52 514            one call: VL_ProbeServer
-  rxrpc version afs.example.org:7003           ask what software runs there";
+  rxrpc version afs.example.org:7003           ask what software runs there
+  rxrpc decode afs.pcap                        show the calls in a capture";
 
 /// RxRPC, the remote-call transport of AFS: measure it, ask its peers.
 #[derive(Parser, Debug)]
@@ -41,6 +43,8 @@ enum Command {
     Call(call::Args),
     /// Ask a peer for its version, and measure how far away it is.
     Version(version::Args),
+    /// Show the Rx packets and calls of a capture file.
+    Decode(decode::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Perf(args) => perf::run(args),
         Command::Call(args) => call::run(&args),
         Command::Version(args) => version::run(&args),
+        Command::Decode(args) => decode::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

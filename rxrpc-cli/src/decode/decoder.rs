@@ -1,0 +1,222 @@
+//! The passes over a capture.
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+
+use anstream::{AutoStream, ColorChoice};
+
+use super::calls::{Call, Calls, Observation};
+use super::capture::Source;
+use super::json::Line;
+use super::net::{self, Datagram, Found, Incomplete, Totals};
+use super::packet::{self, Packet};
+use super::plot::Plot;
+use super::select::Selector;
+use super::summary::{self, Counts};
+use super::text::Lines;
+use super::{Args, Stop};
+
+/// What is known between and during the passes.
+pub(super) struct Decoder<'a> {
+    args: &'a Args,
+    selector: Selector,
+    lines: Lines,
+    out: BufWriter<io::Stdout>,
+    /// Whether a packet was shown.
+    shown: bool,
+}
+
+/// What a pass finds out.
+#[derive(Default)]
+struct Pass {
+    calls: Calls,
+    counts: Counts,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(args: &'a Args) -> Decoder<'a> {
+        let colour = !args.json && AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        Decoder {
+            args,
+            selector: Selector::new(&args.ports),
+            lines: Lines::new(colour),
+            out: BufWriter::new(io::stdout()),
+            shown: false,
+        }
+    }
+
+    /// Does all that the arguments ask for.
+    pub(super) fn run(&mut self) -> Result<(), Stop> {
+        let source = Source::open(&self.args.file)?;
+        self.survey(&source)?;
+        let mut pass = Pass::default();
+        let printed = self.print(&source, &mut pass);
+        if let Some(path) = &self.args.plot
+            && let Some(call) = self.call_to_plot(&pass.calls)
+        {
+            self.plot(&source, call, path)?;
+        }
+        let totals = printed?;
+        self.check(&totals, &pass)?;
+        match totals.damage {
+            Some(damage) => Err(Stop::capture(format!("read up to frame {}: {}", damage.after, damage.what))),
+            None => Ok(()),
+        }
+    }
+
+    /// The first pass: who speaks Rx, and how wide the columns are.
+    fn survey(&mut self, source: &Source) -> Result<(), Stop> {
+        let Decoder { selector, lines, .. } = self;
+        net::datagrams(source, &mut |totals, found| {
+            if let Found::Datagram(datagram) = &found
+                && selector.takes(datagram)
+            {
+                lines.make_room(totals.begin, datagram);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// The second pass: packets, then calls.
+    fn print(&mut self, source: &Source, pass: &mut Pass) -> Result<Totals, Stop> {
+        let totals = net::datagrams(source, &mut |totals, found| match found {
+            Found::Datagram(datagram) => self.datagram(totals.begin, &datagram, pass),
+            Found::Incomplete(incomplete) => self.incomplete(totals.begin, &incomplete, pass),
+        })?;
+        if pass.counts.packets > 0 {
+            self.summary(&totals, pass)?;
+        }
+        self.out.flush().map_err(stop)?;
+        Ok(totals)
+    }
+
+    fn datagram(&mut self, begin: u64, datagram: &Datagram, pass: &mut Pass) -> Result<(), Stop> {
+        if !self.selector.takes(datagram) {
+            pass.counts.other_datagrams += 1;
+            return Ok(());
+        }
+        for mut packet in packet::packets(datagram) {
+            let observation = pass.calls.observe(&mut packet);
+            pass.counts.take(&packet, &observation);
+            if self.wants(&observation, pass.calls.all()) {
+                self.packet(begin, &packet, &observation)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self, begin: u64, packet: &Packet, observation: &Observation) -> Result<(), Stop> {
+        if self.args.json {
+            return self.json(&Line::packet(packet, observation, begin));
+        }
+        if !self.shown {
+            self.line(&self.lines.heading())?;
+        }
+        self.shown = true;
+        self.lines.packet(packet, observation).iter().try_for_each(|line| self.line(line))
+    }
+
+    fn incomplete(&mut self, begin: u64, incomplete: &Incomplete, pass: &mut Pass) -> Result<(), Stop> {
+        if !self.selector.would_take(incomplete) {
+            return Ok(());
+        }
+        pass.counts.incomplete += 1;
+        match (self.args.call, self.args.json) {
+            (Some(_), _) => Ok(()),
+            (None, true) => self.json(&Line::incomplete(incomplete)),
+            (None, false) => self.line(&self.lines.incomplete(incomplete, begin)),
+        }
+    }
+
+    fn summary(&mut self, totals: &Totals, pass: &Pass) -> Result<(), Stop> {
+        let calls = pass.calls.all();
+        let chosen = calls.iter().enumerate().filter(|(index, call)| self.chooses(*index, call));
+        let chosen: Vec<_> = chosen.map(|(index, call)| (index + 1, call)).collect();
+        if self.args.json {
+            chosen.iter().try_for_each(|(ordinal, call)| self.json(&Line::call(*ordinal, call)))?;
+            return self.json(&Line::capture(totals, &pass.counts, calls.len()));
+        }
+        if !chosen.is_empty() {
+            let table = summary::table(chosen.into_iter(), totals.begin);
+            self.line(&format!("\n{table}"))?;
+        }
+        self.line(&format!("\n{}", summary::sentence(totals, &pass.counts, calls.len())))
+    }
+
+    /// Whether there was anything to show.
+    fn check(&self, totals: &Totals, pass: &Pass) -> Result<(), Stop> {
+        if totals.damage.is_some() {
+            return Ok(());
+        }
+        if pass.counts.packets == 0 {
+            let found = summary::sentence(totals, &pass.counts, 0);
+            return Err(Stop::capture(format!("no Rx packet in it ({found}); --port N takes a port for Rx")));
+        }
+        let calls = pass.calls.all();
+        match self.args.call {
+            Some(choice) if !calls.iter().enumerate().any(|(index, call)| self.chooses(index, call)) => {
+                Err(Stop::capture(format!("no call {choice} among its {} calls", calls.len())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a packet is to be shown: it belongs to a call that is chosen, or to its connection.
+    fn wants(&self, observation: &Observation, calls: &[Call]) -> bool {
+        let mut touched = observation.call.into_iter().chain(observation.on_channels.into_iter().flatten());
+        self.args.call.is_none()
+            || touched.any(|index| calls.get(index).is_some_and(|call| self.chooses(index, call)))
+    }
+
+    fn chooses(&self, index: usize, call: &Call) -> bool {
+        self.args.call.is_none_or(|choice| choice.is(index, &call.key))
+    }
+
+    /// The call with the most DATA packets among those that are chosen.
+    fn call_to_plot<'c>(&self, calls: &'c Calls) -> Option<&'c Call> {
+        let chosen = calls.all().iter().enumerate().filter(|(index, call)| self.chooses(*index, call));
+        // The first of several that have as many.
+        chosen.map(|(_, call)| call).rev().max_by_key(|call| call.data_packets())
+    }
+
+    /// The third pass: the plot of one call.
+    fn plot(&mut self, source: &Source, call: &Call, path: &std::path::Path) -> Result<(), Stop> {
+        let mut plot = Plot::new(call);
+        let mut calls = Calls::default();
+        net::datagrams(source, &mut |_, found| {
+            if let Found::Datagram(datagram) = &found
+                && self.selector.takes(datagram)
+            {
+                for mut packet in packet::packets(datagram) {
+                    let observation = calls.observe(&mut packet);
+                    if observation
+                        .call
+                        .and_then(|index| calls.all().get(index))
+                        .is_some_and(|c| c.key == call.key)
+                    {
+                        plot.take(&packet, &observation);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        std::fs::write(path, plot.svg())
+            .map_err(|error| Stop::Output(format!("cannot write {}: {error}", path.display())))
+    }
+
+    fn json(&mut self, line: &Line) -> Result<(), Stop> {
+        let text = serde_json::to_string(line).map_err(|error| Stop::Output(error.to_string()))?;
+        self.line(&text)
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), Stop> {
+        writeln!(self.out, "{line}").map_err(stop)
+    }
+}
+
+fn stop(error: io::Error) -> Stop {
+    match error.kind() {
+        ErrorKind::BrokenPipe => Stop::Closed,
+        _ => Stop::Output(format!("cannot write: {error}")),
+    }
+}
