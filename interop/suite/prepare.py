@@ -13,6 +13,7 @@ PACKAGES = {
     "gcc": "gcc",
     "libopenafs-dev": "/usr/include/rx/rx.h",
     "openafs-client": "rxdebug",
+    "tshark": "tshark",
 }
 
 

@@ -23,6 +23,8 @@ const ACROSS: [f64; 2] = [80.0, 1170.0];
 const DOWN: [f64; 2] = [108.0, 608.0];
 /// From there to the diagram without the pauses.
 const BELOW: f64 = 590.0;
+/// Room above the DATA for a window that is open wide, in packets.
+const ROOM: u64 = 32;
 const WIDTH: f64 = 1200.0;
 /// What is left below the last diagram.
 const MARGIN: f64 = 60.0;
@@ -131,7 +133,7 @@ impl<'a> Plot<'a> {
         let data = self.directions.iter().map(|d| top(&d.new).max(top(&d.again))).max().unwrap_or(0);
         let shown = self.directions.iter().filter(|direction| direction.has_acknowledgements());
         let edge = shown.map(|direction| top(&direction.edge)).max().unwrap_or(0);
-        data.max(edge.min(data.saturating_add(data / 3).saturating_add(8))).max(1)
+        data.max(edge.min(data.saturating_add(data / 3).saturating_add(ROOM))).max(1)
     }
 
     fn title(&self) -> String {
@@ -152,36 +154,47 @@ impl<'a> Plot<'a> {
     }
 
     fn draw_legend(&self, canvas: &mut Canvas) {
-        let [left, _] = ACROSS;
-        let mut entries = Vec::new();
-        let both = self.directions.iter().filter(|direction| direction.has_acknowledgements()).count() > 1;
-        for ((direction, colours), name) in self.directions.iter().zip(&COLOURS).zip(["request", "reply"]) {
-            let of = if both { format!(" of the {name}") } else { String::new() };
-            if !direction.new.is_empty() {
-                entries.push((Sample::Dot(4.0), colours.data, format!("DATA of the {name}")));
+        let [left, right] = ACROSS;
+        let [mut x, mut y] = [left, 76.0];
+        for (sample, colour, text) in self.legend() {
+            let width = 48.0 + 6.6 * text.len() as f64;
+            if x + width > right {
+                [x, y] = [left, y + 17.0];
             }
-            if direction.has_acknowledgements() {
-                entries.push((Sample::Line, colours.hard, format!("hard ACK{of}")));
-                if !direction.soft.is_empty() {
-                    entries.push((Sample::Dot(3.0), colours.soft, format!("soft ACK{of}")));
-                }
-                entries.push((Sample::Dashes, colours.edge, format!("window{of}")));
-            }
-        }
-        if self.directions.iter().any(|direction| !direction.again.is_empty()) {
-            entries.push((Sample::Dot(5.5), RETRANSMISSION, "retransmission".into()));
-        }
-        let mut x = left;
-        for (sample, colour, text) in entries {
-            let y = 80.0;
             match sample {
                 Sample::Dot(size) => canvas.free_dot([x + 10.0, y - 4.0], colour, size + 1.5),
                 Sample::Line => canvas.free_line([x, y - 4.0], [x + 20.0, y - 4.0], colour, false),
                 Sample::Dashes => canvas.free_line([x, y - 4.0], [x + 20.0, y - 4.0], colour, true),
             }
             canvas.text([x + 26.0, y], Anchor::Start, 12.0, INK, &text);
-            x += 26.0 + 6.6 * text.len() as f64 + 22.0;
+            x += width;
         }
+    }
+
+    /// What there is to explain.
+    fn legend(&self) -> Vec<(Sample, &'static str, String)> {
+        let mut entries = Vec::new();
+        let both = self.directions.iter().all(Direction::has_acknowledgements);
+        for ((direction, colours), name) in self.directions.iter().zip(&COLOURS).zip(["request", "reply"]) {
+            let of = if both { format!(" of the {name}") } else { String::new() };
+            if !direction.new.is_empty() {
+                entries.push((Sample::Dot(4.0), colours.data, format!("DATA of the {name}")));
+            }
+            if !direction.has_acknowledgements() {
+                continue;
+            }
+            entries.push((Sample::Line, colours.hard, format!("hard ACK{of}")));
+            if !direction.soft.is_empty() {
+                entries.push((Sample::Dot(3.4), colours.soft, format!("soft ACK{of}")));
+            }
+            if !direction.edge.is_empty() {
+                entries.push((Sample::Dashes, colours.edge, format!("window{of}")));
+            }
+        }
+        if self.directions.iter().any(|direction| !direction.again.is_empty()) {
+            entries.push((Sample::Dot(5.5), RETRANSMISSION, "retransmission".into()));
+        }
+        entries
     }
 }
 

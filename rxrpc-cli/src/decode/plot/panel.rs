@@ -10,6 +10,8 @@ const GRID: &str = "#e6e6e6";
 const PAUSE: &str = "#f3f0e4";
 /// Width of the band that stands for a pause, in pixels.
 const BAND: f64 = 16.0;
+/// More than the radius of a dot, in pixels.
+const DOT: f64 = 4.0;
 
 /// Where and how time is drawn.
 pub(super) struct Panel<'a> {
@@ -36,7 +38,9 @@ impl<'a> Panel<'a> {
 
     /// Draws everything.
     pub(super) fn draw(&self, canvas: &mut Canvas, directions: &[Direction; 2]) {
-        let clip = canvas.clip(self.area);
+        // Dots on an axis are drawn whole.
+        let [left, top, right, bottom] = self.area;
+        let clip = canvas.clip([left - DOT, top - DOT, right, bottom + DOT]);
         self.draw_pauses(canvas);
         self.draw_axes(canvas);
         for (direction, colours) in directions.iter().zip(&COLOURS) {
@@ -73,15 +77,7 @@ impl<'a> Panel<'a> {
         for (place, pause) in self.timeline.pauses.iter().enumerate() {
             let x = self.x.place(pause.at as f64 / self.unit.1) + place as f64 * BAND;
             canvas.rectangle([x, top, x + BAND, bottom], PAUSE);
-            let (name, nanos) = unit(pause.length);
-            let short = if name == "seconds" {
-                "s"
-            } else if name == "milliseconds" {
-                "ms"
-            } else {
-                "\u{b5}s"
-            };
-            let text = format!("pause of {:.1} {short}", pause.length as f64 / nanos);
+            let text = format!("pause of {}", span(pause.length));
             canvas.text_upwards([x + BAND - 4.0, top + 60.0], 11.0, INK, &text);
         }
     }
@@ -108,6 +104,16 @@ impl<'a> Panel<'a> {
     }
 }
 
+/// A duration in nanoseconds, with one digit after the point.
+fn span(nanos: u64) -> String {
+    let value = nanos as f64;
+    match nanos {
+        0..1_000_000 => format!("{:.1} \u{b5}s", value / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", value / 1e6),
+        _ => format!("{:.1} s", value / 1e9),
+    }
+}
+
 /// The unit for a duration in nanoseconds, and its nanoseconds.
 fn unit(duration: u64) -> (&'static str, f64) {
     if duration < 2_000_000 {
@@ -116,5 +122,16 @@ fn unit(duration: u64) -> (&'static str, f64) {
         ("milliseconds", 1e6)
     } else {
         ("seconds", 1e9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_the_unit_that_suits() {
+        let spans = [900, 1_679_000, 389_140_000, 12_000_000_000].map(span);
+        assert_eq!(spans, ["0.9 \u{b5}s", "1.7 ms", "389.1 ms", "12.0 s"]);
     }
 }
