@@ -13,7 +13,6 @@ PACKAGES = {
     "gcc": "gcc",
     "libopenafs-dev": "/usr/include/rx/rx.h",
     "openafs-client": "rxdebug",
-    "tshark": "tshark",
 }
 
 
