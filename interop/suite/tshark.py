@@ -7,15 +7,18 @@ import calendar
 import json
 import time
 
-from .prepare import ROOT
+from . import prepare
 from .rig import Failed, add, ended_well, must
+
+PACKAGES = {"tshark": "tshark"}
 
 # Ports of the captures that tshark does not take for Rx by itself.
 PORTS = (7019, 7029, 7039)
 # What tshark calls a field, and where it is in a packet line of ours.
 HEADER = {
-    "rx.cid": "cid", "rx.callnumber": "call_number", "rx.seq": "seq", "rx.type": "type_number", "rx.flags": "flags_octet",
-    "rx.userstatus": "user_status", "rx.securityindex": "security_index", "rx.spare": "checksum", "rx.serviceid": "service",
+    "rx.cid": "cid", "rx.callnumber": "call_number", "rx.seq": "seq", "rx.type": "type_number",
+    "rx.flags": "flags_octet", "rx.userstatus": "user_status", "rx.securityindex": "security_index",
+    "rx.spare": "checksum", "rx.serviceid": "service",
 }
 ACK = {
     "rx.bufferspace": "buffer_space", "rx.maxskew": "max_skew", "rx.first": "first", "rx.prev": "previous",
@@ -28,7 +31,8 @@ RESPONSE = 7
 LEVELS = {0: "clear", 1: "auth", 2: "crypt"}
 PLACE = ("frame.number", "frame.time_epoch", "udp.srcport", "udp.dstport")
 FIELDS = (
-    *PLACE, "rx.epoch", "rx.serial", *HEADER, *ACK, "rx.ack_type", *TRAILER, *HANDSHAKE, "rx.min_level", "rx.abort_code",
+    *PLACE, "rx.epoch", "rx.serial", *HEADER, *ACK, "rx.ack_type", *TRAILER, *HANDSHAKE, "rx.min_level",
+    "rx.abort_code",
 )
 
 
@@ -81,7 +85,8 @@ def as_tshark_has_it(packet):
     values |= {"udp.srcport": ports[0], "udp.dstport": ports[1]}
     values |= {theirs: packet[ours] for theirs, ours in HEADER.items()}
     values["rx.abort_code"] = packet.get("abort", {}).get("code")
-    values |= {theirs: body.get(ours) for theirs, ours in HANDSHAKE.items() if packet["type"] in ("CHALLENGE", "RESPONSE")}
+    if packet["type"] in ("CHALLENGE", "RESPONSE"):
+        values |= {theirs: body.get(ours) for theirs, ours in HANDSHAKE.items()}
     if packet["type"] == "CHALLENGE":
         values["rx.min_level"] = next(n for n, name in LEVELS.items() if name == body["min_level"])
     values = {field: [value] for field, value in values.items() if value is not None}
@@ -95,7 +100,8 @@ def as_tshark_has_it(packet):
 
 
 def compare(rig):
-    captures = sorted((ROOT / "testdata").glob("*.pcap"))
+    prepare.install(PACKAGES)
+    captures = sorted((prepare.ROOT / "testdata").glob("*.pcap"))
     must(len(captures) >= 38, f"only {len(captures)} captures in testdata/")
     frames = 0
     for capture in captures:
@@ -105,8 +111,9 @@ def compare(rig):
         must(not apart, f"{capture.name}: frames that only one of us takes for Rx: {apart}")
         for frame, packet in theirs.items():
             for field in FIELDS:
-                if packet[field] != ours[frame][field]:
-                    raise Failed(f"{capture.name}, frame {frame}: {field} is {packet[field]} there, {ours[frame][field]} here")
+                there, here = packet[field], ours[frame][field]
+                if there != here:
+                    raise Failed(f"{capture.name}, frame {frame}: {field} is {there} there, {here} here")
         frames += len(theirs)
     must(frames >= 2793, f"only {frames} packets compared")
     print(f"     {len(captures)} captures, {frames} packets, {frames * len(FIELDS)} fields", flush=True)

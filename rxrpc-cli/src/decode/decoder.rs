@@ -1,8 +1,6 @@
 //! The passes over a capture.
 
-use std::io::{self, BufWriter, ErrorKind, Write};
-
-use anstream::{AutoStream, ColorChoice};
+use std::io::{self, ErrorKind, Write};
 
 use super::calls::{Call, Calls, Observation};
 use super::capture::Source;
@@ -20,7 +18,7 @@ pub(super) struct Decoder<'a> {
     args: &'a Args,
     selector: Selector,
     lines: Lines,
-    out: BufWriter<io::Stdout>,
+    out: &'a mut dyn Write,
     /// Whether a packet was shown.
     shown: bool,
 }
@@ -33,27 +31,20 @@ struct Pass {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(args: &'a Args) -> Decoder<'a> {
-        let colour = !args.json && AutoStream::choice(&io::stdout()) != ColorChoice::Never;
-        Decoder {
-            args,
-            selector: Selector::new(&args.ports),
-            lines: Lines::new(colour),
-            out: BufWriter::new(io::stdout()),
-            shown: false,
-        }
+    /// A decoder that writes to `out`.
+    pub(super) fn new(args: &'a Args, colour: bool, out: &'a mut dyn Write) -> Decoder<'a> {
+        Decoder { args, selector: Selector::new(&args.ports), lines: Lines::new(colour), out, shown: false }
     }
 
     /// Does all that the arguments ask for.
-    pub(super) fn run(&mut self) -> Result<(), Stop> {
-        let source = Source::open(&self.args.file)?;
-        self.survey(&source)?;
+    pub(super) fn run(&mut self, source: &Source) -> Result<(), Stop> {
+        self.survey(source)?;
         let mut pass = Pass::default();
-        let printed = self.print(&source, &mut pass);
+        let printed = self.print(source, &mut pass);
         if let Some(path) = &self.args.plot
             && let Some(call) = self.call_to_plot(&pass.calls)
         {
-            self.plot(&source, call, path)?;
+            self.plot(source, call, path)?;
         }
         let totals = printed?;
         self.check(&totals, &pass)?;
@@ -139,6 +130,8 @@ impl<'a> Decoder<'a> {
         if !chosen.is_empty() {
             let table = summary::table(chosen.into_iter(), totals.begin);
             self.line(&format!("\n{table}"))?;
+        } else if self.args.call.is_some() {
+            return Ok(());
         }
         self.line(&format!("\n{}", summary::sentence(totals, &pass.counts, calls.len())))
     }

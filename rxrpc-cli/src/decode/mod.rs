@@ -23,6 +23,8 @@ mod capture;
 mod decoder;
 mod fields;
 mod help;
+#[cfg(test)]
+mod hostile;
 mod json;
 mod net;
 mod offload;
@@ -34,11 +36,15 @@ mod summary;
 mod text;
 
 use std::fmt::{self, Display};
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use anstream::{AutoStream, ColorChoice};
+
 use crate::failure::Failure;
 use calls::CallKey;
+use capture::Source;
 use decoder::Decoder;
 
 /// What to decode, and how to show it.
@@ -111,7 +117,11 @@ impl Choice {
 
 /// Decodes a capture.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    match Decoder::new(args).run() {
+    let stdout = io::stdout();
+    let colour = !args.json && AutoStream::choice(&stdout) != ColorChoice::Never;
+    let mut out = BufWriter::new(stdout.lock());
+    let done = Source::open(&args.file).and_then(|source| Decoder::new(args, colour, &mut out).run(&source));
+    match done {
         Ok(()) | Err(Stop::Closed) => Ok(()),
         Err(Stop::Capture(text)) => Err(Failure::Local(format!("{}: {text}", args.file.display()))),
         Err(Stop::Output(text)) => Err(Failure::Local(text)),

@@ -132,23 +132,28 @@ pub(super) fn ending(call: &Call) -> String {
 
 /// The capture in a sentence.
 pub(super) fn sentence(totals: &Totals, counts: &Counts, calls: usize) -> String {
-    let mut parts = vec![format!("{} frames", totals.frames), format!("{} Rx packets", counts.packets)];
+    let mut parts = vec![counted(totals.frames, "frame", ""), counted(counts.packets, "Rx packet", "")];
     let others = [
-        (counts.segments, "DATA segments"),
-        (calls as u64, "calls"),
-        (counts.retransmissions, "retransmissions"),
-        (counts.malformed, "malformed"),
-        (counts.cut, "cut by the capture"),
-        (counts.incomplete, "with fragments missing"),
-        (counts.other_datagrams, "other UDP datagrams"),
-        (totals.cut_early, "frames cut before the UDP header ended"),
-        (totals.broken, "frames with broken headers"),
+        (counts.segments, "DATA segment", ""),
+        (calls as u64, "call", ""),
+        (counts.retransmissions, "retransmission", ""),
+        (counts.malformed, "packet", " malformed"),
+        (counts.cut, "packet", " cut by the capture"),
+        (counts.incomplete, "datagram", " with fragments missing"),
+        (counts.other_datagrams, "other UDP datagram", ""),
+        (totals.cut_early, "frame", " cut before the end of the UDP header"),
+        (totals.broken, "frame", " with broken headers"),
     ];
-    parts.extend(
-        others.iter().filter(|(count, _)| *count != 0).map(|(count, what)| format!("{count} {what}")),
-    );
+    parts
+        .extend(others.iter().filter(|(count, ..)| *count != 0).map(|(n, what, how)| counted(*n, what, how)));
     for (link, count) in &totals.unknown_links {
-        parts.push(format!("{count} frames of {} that is not read", link_name(*link)));
+        parts.push(counted(*count, "frame", &format!(" of {}, which is not read", link_name(*link))));
     }
     parts.join(", ")
+}
+
+/// A number and what it counts.
+fn counted(count: u64, what: &str, how: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}{how}")
 }

@@ -124,14 +124,13 @@ async fn calls_beyond_those_it_serves_at_once_wait_their_turn() {
         call.flush();
         held.push(call);
     }
-    // Some of these may have come before the last of those that hold a place; none of the others gets one.
-    let (one_more, none) = ([3, 3, CHUNK, CHUNK, 0, 0], Duration::from_millis(500));
-    let mut waiting: Vec<_> = Vec::new();
-    for _ in 0..8 {
-        let call = timeout(none, answer(&endpoint, &server, &one_more)).await;
-        waiting.push(call.is_err());
+    // A few may come before the last of those that hold a place; then one waits.
+    let (one_more, a_while) = ([3, 3, CHUNK, CHUNK, 0, 0], Duration::from_millis(500));
+    let mut served = 0;
+    while timeout(a_while, answer(&endpoint, &server, &one_more)).await.is_ok() {
+        served += 1;
+        assert!(served < 1_000, "none waits");
     }
-    assert_eq!(waiting.last(), Some(&true), "{waiting:?}");
     for call in &mut held {
         call.write_all(&[0; 4]).await.unwrap();
         call.finish().unwrap();
