@@ -10,7 +10,7 @@ use raw::{CID, Packet, Raw, SERVICE, Sent, from_client, from_server};
 use rxrpc_proto::wire::{AbortCode, AckReason, Flags, Header, Malformed, PacketType};
 use rxrpc_proto::{
     AcceptError, AcceptOptions, BeginCallError, CallError, CallId, CallOptions, Event, Fault, News, ReadMore,
-    Rejection, ServiceOptions, Target,
+    Rejection, ServiceOptions, Target, Wake,
 };
 
 fn ms(n: u64) -> Duration {
@@ -62,6 +62,13 @@ fn cve_2022_49149_a_call_that_is_gone_leaves_no_timer_behind() {
     raw.end.release(call);
     assert_eq!(raw.poll()[0].abort_code(), AbortCode::RX_USER_ABORT);
     assert_eq!(raw.wait(Duration::from_secs(120)).len(), 0);
+
+    // One that is over and not released waits for nothing either: its connection is what expires next.
+    let mut raw = Raw::new();
+    let call = raw.serve();
+    raw.end.call(call).unwrap().abort(AbortCode(1));
+    raw.poll();
+    assert_eq!(raw.end.poll_timeout().map(|t| t.1), Some(Wake::ConnectionExpiry));
 }
 
 #[test]
@@ -557,6 +564,8 @@ fn cve_2026_74436_closing_while_calls_wait_ends_each_once() {
         }
         let codes: Vec<_> = raw.poll().iter().map(|s| s.abort_code().0).collect();
         assert_eq!(codes, if closes { vec![-1; 5] } else { vec![-2; 4] });
+        let again = raw.end.accept(waiting[0], AcceptOptions::default());
+        assert_eq!(again, Err(AcceptError::NothingWaiting), "it was taken");
         for call in &waiting[1..] {
             let expected = if closes {
                 AcceptError::Aborted(CallError::EndpointClosed)

@@ -10,8 +10,8 @@ use std::time::Duration;
 use raw::{CID, Packet, Raw, SERVICE, Sent, from_client, from_server};
 use rxrpc_proto::wire::{AbortCode, AckReason, Flags, Header, PacketType};
 use rxrpc_proto::{
-    CallError, CallId, CallOptions, Config, Event, Fault, Instant, NetworkError, News, Path, Segments,
-    Target, TimeoutKind, WriteError,
+    CallError, CallId, CallOptions, Config, Event, Fault, Instant, NetworkError, News, Path, Rejection,
+    Segments, Target, TimeoutKind, WriteError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -165,12 +165,15 @@ fn h5_connections_of_strangers_are_few_and_the_oldest_goes_first() {
 #[test]
 fn h5_who_has_proved_an_address_is_not_driven_out() {
     let mut raw = Raw::with(suspicious);
+    let stranger = SocketAddr::from(([10, 0, 2, 1], 7001));
+    raw.give_from(stranger, &from_client(PacketType::Data).cid(0x9000).last().bytes());
+    raw.end.reject(raw.end.waiting(SERVICE).unwrap(), Rejection::Abort(AbortCode(1))).unwrap();
     let call = raw.serve();
     raw.write(call, b"reply");
     let serial = raw.poll().iter().find(|s| s.is(PacketType::Data)).unwrap().header.serial;
     let proof = from_client(PacketType::Ack).acks(AckReason::Delay, 2, 1, &[]).answering(serial).serial(2);
     raw.give(&proof);
-    assert_eq!((raw.outcome(call), raw.end.stats().unvalidated_connections), (Some(Ok(())), 0));
+    assert_eq!((raw.outcome(call), raw.end.stats().unvalidated_connections), (Some(Ok(())), 1));
     for n in 0..100u32 {
         let peer = SocketAddr::from(([10, 0, 1, n as u8], 7001));
         raw.give_from(peer, &from_client(PacketType::Data).cid(0x4000 + 4 * n).last().bytes());
@@ -501,6 +504,8 @@ fn h21_a_clock_that_goes_back_is_held() {
     assert!(raw.poll().is_empty());
     raw.end.handle_timeout(raw.now);
     assert_eq!(raw.end.poll_timeout().unwrap().0, before, "no deadline came early");
+    let (_, other) = raw.begin(b"ask", CallOptions::default());
+    assert_eq!((other.len(), raw.end.poll_timeout().unwrap().0), (1, before), "nor one set since");
     let named = from_server(&out[1].header, PacketType::Ack).acks(AckReason::Requested, 3, 2, &[]);
     raw.give(&named.answering(out[1].header.serial));
     assert_eq!(raw.end.call(call).unwrap().stats().srtt, Some(Duration::ZERO), "not a negative round trip");

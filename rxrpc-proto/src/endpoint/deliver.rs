@@ -302,8 +302,9 @@ impl Endpoint {
 }
 
 /// A server that has nothing of a call it had acknowledged in part: it lost the call, or a translator hides it.
+/// If it names what it answers, that tells better, see below.
 fn began_again(call: &Call, ack: &Ack<'_>) -> bool {
-    let nothing = ack.fields.first_packet == 1 && ack.fields.previous_packet == 0;
+    let nothing = (ack.fields.first_packet, ack.fields.previous_packet, ack.fields.serial) == (1, 0, 0);
     let lost = matches!(ack.fields.reason, AckReason::ExceedsWindow | AckReason::OutOfSequence);
     nothing && lost && call.send.una > 1
 }

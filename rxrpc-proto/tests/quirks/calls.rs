@@ -8,7 +8,7 @@ use rxrpc_proto::{
     Target, TimeoutKind,
 };
 
-use crate::raw::{CID, Packet, Raw, SERVICE, from_client, from_server};
+use crate::raw::{CID, Packet, Raw, SERVICE, Sent, from_client, from_server};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -210,4 +210,27 @@ fn the_life_of_an_accepted_call_counts_from_its_first_packet() {
     assert_eq!(raw.outcome(call), None);
     raw.wait(ms(1));
     assert_eq!(raw.outcome(call), Some(Err(CallError::Timeout(TimeoutKind::Lifetime))));
+}
+
+/// A client of whose four packets the server has acknowledged the first for good, after a while.
+fn acknowledged() -> (Raw, CallId, Vec<Sent>) {
+    let mut raw = Raw::new();
+    let (call, out) = raw.begin(&[7; 5000], CallOptions::default());
+    raw.now += ms(20);
+    let ack = from_server(&out[0].header, PacketType::Ack).acks(AckReason::Requested, 2, 1, &[]);
+    raw.give(&ack.answering(out[0].header.serial));
+    (raw, call, out)
+}
+
+#[test]
+fn an_ack_of_a_hole_that_comes_late_is_not_a_lost_call() {
+    let (mut raw, call, out) = acknowledged();
+    let late = from_server(&out[0].header, PacketType::Ack).acks(AckReason::OutOfSequence, 1, 0, &[0, 1]);
+    raw.give(&late.clone().answering(out[1].header.serial));
+    assert_eq!((raw.outcome(call), raw.faults()), (None, vec![Fault::StaleAck]));
+    // In answer to what was sent since, it is.
+    let again = raw.wait(ms(500));
+    let serial = again.iter().find(|s| s.is(PacketType::Data)).unwrap().header.serial;
+    raw.give(&late.serial(3).answering(serial));
+    assert_eq!(raw.outcome(call), Some(Err(CallError::PeerRestarted)));
 }
