@@ -137,6 +137,7 @@ impl CallMut<'_> {
             if let Some(call) = self.get_mut() {
                 call.write_blocked = true;
             }
+            self.endpoint.touch(self.key);
             if self.endpoint.unacknowledged >= self.endpoint.config.limits.send_total {
                 self.endpoint.wait_to_write(self.key);
             }
