@@ -150,7 +150,7 @@ const REASONS: [AckReason; 9] = [
     AckReason::Idle,
 ];
 
-const WAKES: [Wake; 12] = [
+const WAKES: [Wake; 13] = [
     Wake::Retransmit,
     Wake::Reorder,
     Wake::DelayedAck,
@@ -163,6 +163,7 @@ const WAKES: [Wake; 12] = [
     Wake::AddressCheck,
     Wake::Peer,
     Wake::Version,
+    Wake::Unreachable,
 ];
 
 /// Every fault that a scenario can hold, by the name it is counted under.
@@ -401,6 +402,7 @@ fn wake_name(wake: Wake) -> &'static str {
         Wake::AddressCheck => "address-check",
         Wake::Peer => "peer",
         Wake::Version => "version",
+        Wake::Unreachable => "unreachable",
     }
 }
 
