@@ -355,3 +355,26 @@ fn delivered_is_told_when_the_peer_has_the_whole_request_for_good() {
     solo.hear(server_addr(), &hand.ack(AckReason::Idle, 5, 0, &[]));
     assert_eq!(solo.news(call), [], "once");
 }
+
+#[test]
+fn a_writer_whose_room_is_smaller_than_a_packet_goes_on_all_the_same() {
+    let mut pair = Pair::with(|config| config.limits.send_per_call = 10);
+    let call = pair.begin(CallOptions::default());
+    let data = pattern(25);
+    let write = |pair: &mut Pair, at: usize| pair.ends[CLIENT].call(call).unwrap().write(&data[at..]);
+    assert_eq!(write(&mut pair, 0), Ok(10));
+    assert_eq!(write(&mut pair, 10), Err(WriteError::Blocked));
+    let served = pair.accept();
+    let mut written = 10;
+    while written < data.len() {
+        match write(&mut pair, written) {
+            Ok(n) => written += n,
+            Err(error) => {
+                assert_eq!(error, WriteError::Blocked);
+                assert!(pair.step(), "nothing happens after {written} bytes");
+            }
+        }
+    }
+    pair.ends[CLIENT].call(call).unwrap().finish().unwrap();
+    assert_eq!(pair.read_request(served), data);
+}

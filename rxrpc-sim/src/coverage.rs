@@ -164,6 +164,7 @@ const WAKES: [Wake; 13] = [
     Wake::AddressCheck,
     Wake::Peer,
     Wake::Version,
+    Wake::Unreachable,
 ];
 
 /// Every fault that a scenario can hold, by the name it is counted under.
@@ -403,6 +404,7 @@ fn wake_name(wake: Wake) -> &'static str {
         Wake::AddressCheck => "address-check",
         Wake::Peer => "peer",
         Wake::Version => "version",
+        Wake::Unreachable => "unreachable",
     }
 }
 

@@ -57,6 +57,10 @@ impl Endpoint {
             return;
         }
         call.deadlines.start(now);
+        // A writer that waits for room writes nothing that would fill the packet.
+        if call.write_blocked && call.send.packets.is_empty() {
+            call.send.flush();
+        }
         if call.state == State::AckRequest && call.send.has_unsent() {
             call.state = State::SendReply;
         }

@@ -300,8 +300,10 @@ fn check_ack(
         }
     }
     let offered = ack.trailer().and_then(|t| t.rwind).unwrap_or(0);
-    if offered > window.min(MAX_SACK as u32) {
-        return Some((Oracle::Window, format!("a window of {offered} offered, {window} allowed")));
+    // Packets of a call that nobody has accepted are held without being acknowledged for good.
+    let allowed = (window as usize + table.len()).min(MAX_SACK) as u32;
+    if offered > allowed {
+        return Some((Oracle::Window, format!("a window of {offered} offered, {allowed} allowed")));
     }
     if offered == 0 {
         coverage.limit(Limit::Window);
