@@ -213,6 +213,7 @@ fn a_port_forces_and_restricts() {
 #[test]
 fn what_cannot_be_done_is_said_with_code_1() {
     let file = testdata("oafs-null-small");
+    let questions = testdata("oafs-afs-rxdebug-fileserver");
     let cut = Scratch::new("cut.pcap");
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&cut.0, &whole[..whole.len() - 1]).unwrap();
@@ -237,6 +238,7 @@ fn what_cannot_be_done_is_said_with_code_1() {
             &[&file, "--plot", "/nonexistent/plot.svg"],
             "cannot write /nonexistent/plot.svg: No such file or directory (os error 2)",
         ),
+        (&[&questions, "--plot", "/nonexistent/plot.svg"], &format!("{questions}: no call in it to draw")),
     ] {
         let (code, _, err) = run(args);
         assert_eq!((code, err), (Some(1), format!("rxrpc: {said}\n")), "{args:?}");
@@ -265,6 +267,17 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn a_plot_is_whole_even_if_nobody_reads_the_lines() {
+    let (read, unread) = (Scratch::new("read.svg"), Scratch::new("unread.svg"));
+    let file = testdata("oafs-afs-fs-fetch-300k");
+    ok(&[&file, "--plot", read.path()]);
+    let mut child = command(&[&file, "--plot", unread.path()]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(std::fs::read(&read.0).unwrap(), std::fs::read(&unread.0).unwrap());
 }
 
 #[test]

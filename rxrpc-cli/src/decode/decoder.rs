@@ -21,6 +21,8 @@ pub(super) struct Decoder<'a> {
     out: &'a mut dyn Write,
     /// Whether a packet was shown.
     shown: bool,
+    /// Whether the reader of the lines has gone.
+    closed: bool,
 }
 
 /// What a pass finds out.
@@ -33,23 +35,23 @@ struct Pass {
 impl<'a> Decoder<'a> {
     /// A decoder that writes to `out`.
     pub(super) fn new(args: &'a Args, colour: bool, out: &'a mut dyn Write) -> Decoder<'a> {
-        Decoder { args, selector: Selector::new(&args.ports), lines: Lines::new(colour), out, shown: false }
+        let (selector, lines) = (Selector::new(&args.ports), Lines::new(colour));
+        Decoder { args, selector, lines, out, shown: false, closed: false }
     }
 
     /// Does all that the arguments ask for.
     pub(super) fn run(&mut self, source: &Source) -> Result<(), Stop> {
         self.survey(source)?;
         let mut pass = Pass::default();
-        let printed = self.print(source, &mut pass);
-        if let Some(path) = &self.args.plot
-            && let Some(call) = self.call_to_plot(&pass.calls)
-        {
+        let totals = self.print(source, &mut pass)?;
+        self.check(&totals, &pass)?;
+        let call = self.call_to_plot(&pass.calls);
+        if let Some((path, call)) = self.args.plot.as_ref().zip(call) {
             self.plot(source, call, path)?;
         }
-        let totals = printed?;
-        self.check(&totals, &pass)?;
         match totals.damage {
             Some(damage) => Err(Stop::capture(format!("read up to frame {}: {}", damage.after, damage.what))),
+            None if self.args.plot.is_some() && call.is_none() => Err(Stop::capture("no call in it to draw")),
             None => Ok(()),
         }
     }
@@ -77,7 +79,10 @@ impl<'a> Decoder<'a> {
         if pass.counts.packets > 0 {
             self.summary(&totals, pass)?;
         }
-        self.out.flush().map_err(stop)?;
+        if !self.closed {
+            let flushed = self.out.flush();
+            self.check_written(flushed)?;
+        }
         Ok(totals)
     }
 
@@ -203,13 +208,20 @@ impl<'a> Decoder<'a> {
     }
 
     fn line(&mut self, line: &str) -> Result<(), Stop> {
-        writeln!(self.out, "{line}").map_err(stop)
+        if self.closed {
+            return Ok(());
+        }
+        let written = writeln!(self.out, "{line}");
+        self.check_written(written)
     }
-}
 
-fn stop(error: io::Error) -> Stop {
-    match error.kind() {
-        ErrorKind::BrokenPipe => Stop::Closed,
-        _ => Stop::Output(format!("cannot write: {error}")),
+    /// A reader that has gone ends the work, unless there is a plot to make.
+    fn check_written(&mut self, written: io::Result<()>) -> Result<(), Stop> {
+        let Err(error) = written else { return Ok(()) };
+        if error.kind() != ErrorKind::BrokenPipe {
+            return Err(Stop::Output(format!("cannot write: {error}")));
+        }
+        self.closed = true;
+        if self.args.plot.is_some() { Ok(()) } else { Err(Stop::Closed) }
     }
 }

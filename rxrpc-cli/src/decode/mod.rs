@@ -70,7 +70,8 @@ pub(crate) struct Args {
     call: Option<Choice>,
     /// Draw sequence numbers against time into an SVG file: DATA, retransmissions, ACKs, windows.
     ///
-    /// Draws the call chosen with --call, else the one with the most DATA packets.
+    /// Draws the call chosen with --call, else the one with the most DATA packets. If most of its time is
+    /// pauses, a second diagram leaves them out.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 }
