@@ -314,6 +314,15 @@ fn calls(rng: &mut Rng, scenario: &mut Scenario, servers: u16) {
         extras(rng, &mut call, endings);
         scenario.calls.push(call);
     }
+    // What goes in pieces of a byte, one a round trip, must not be long.
+    for call in &mut scenario.calls {
+        let room = |node: u16| {
+            let e = &scenario.nodes[usize::from(node)].endpoint;
+            (e.send_per_call.min(e.send_total) as u64).saturating_mul(100)
+        };
+        call.request.len = call.request.len.min(room(call.client));
+        call.reply.len = call.reply.len.min(room(call.server));
+    }
     if scenario.nodes.iter().flat_map(|n| &n.services).any(|s| s.backlog == 0) {
         // A server that is always busy would be asked for ever.
         for call in scenario.calls.iter_mut().filter(|c| c.retry_busy) {

@@ -83,7 +83,9 @@ impl SendHalf {
             return Err(Fault::SackOverflow);
         }
         let newest = self.newest_ack_serial;
-        let newer = newest.is_none_or(|newest| ack.own_serial.wrapping_sub(newest) as i32 >= 0);
+        // A peer that lost the connection and opened it again numbers anew: what it answers tells the order then.
+        let newer = newest.is_none_or(|newest| ack.own_serial.wrapping_sub(newest) as i32 >= 0)
+            || (ack.serial != 0 && self.rack.is_later(ack.serial));
         self.newest_ack = (ack.first, ack.previous);
         if newer {
             self.newest_ack_serial = Some(ack.own_serial);
@@ -314,6 +316,21 @@ mod tests {
         assert_eq!((half.in_flight, half.soft_acked), (1, 2));
         old.own_serial = 51;
         half.on_ack(ms(22), &old, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (2, 1));
+    }
+
+    #[test]
+    fn a_peer_that_numbers_its_acks_anew_is_believed_when_it_answers_something_later() {
+        let (mut half, mut rtt) = (sending(3), Rtt::default());
+        let mut a = ack(1, 3, 101, &[1]);
+        a.own_serial = 5000;
+        half.on_ack(ms(20), &a, &mut rtt, &BOUNDS).unwrap();
+        let mut again = ack(1, 3, 101, &[0, 1]);
+        again.own_serial = 7;
+        half.on_ack(ms(21), &again, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!(half.soft_acked, 2, "this may be an old one");
+        again.serial = 102;
+        half.on_ack(ms(22), &again, &mut rtt, &BOUNDS).unwrap();
         assert_eq!((half.in_flight, half.soft_acked), (2, 1));
     }
 

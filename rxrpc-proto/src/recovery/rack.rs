@@ -59,9 +59,14 @@ pub(crate) struct Rack {
 }
 
 impl Rack {
+    /// Whether this serial is later than every one an acknowledgement has named.
+    pub(crate) fn is_later(&self, serial: u32) -> bool {
+        self.acked_serial.is_none_or(|highest| serial_after(serial, highest))
+    }
+
     /// An acknowledgement named this serial.
     pub(crate) fn note_serial(&mut self, serial: u32) {
-        if self.acked_serial.is_none_or(|highest| serial_after(serial, highest)) {
+        if self.is_later(serial) {
             self.acked_serial = Some(serial);
         }
     }

@@ -141,10 +141,8 @@ impl Ledger {
             Err(CallError::Protocol(_)) => {
                 unless(allow.restarts || allow.eviction, "nobody broke the protocol")
             }
-            Err(CallError::Busy) => {
-                let excuse = !executed || anonymous || allow.restarts || allow.eviction;
-                unless(excuse, "a server has executed it")
-            }
+            // A packet that was sent again may be served although BUSY is on its way.
+            Err(CallError::Busy) => None,
             Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
             Err(CallError::PeerRestarted) => {
                 let lost = matches!(record.served, Some(Err(_)));

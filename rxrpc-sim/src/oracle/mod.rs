@@ -119,6 +119,8 @@ pub(crate) struct Allowances {
     pub(crate) icmp: bool,
     /// Services turn calls away with codes of their own.
     pub(crate) rejects: bool,
+    /// Clients ask for newer services.
+    pub(crate) upgrades: bool,
     /// Attackers send packets.
     pub(crate) injection: bool,
 }
@@ -137,6 +139,7 @@ impl Allowances {
                 A::Pause { .. } | A::Block { .. } | A::Jump { .. } => {}
             }
         }
+        allow.upgrades = scenario.calls.iter().any(|c| c.upgrade);
         let mut longest = 0;
         for element in scenario.links.iter().flat_map(|l| &l.elements) {
             match &element.kind {
@@ -248,7 +251,6 @@ impl Oracles {
             Fault::UnusableSource
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch
-            | Fault::ServiceMismatch
             | Fault::SecondUpgrade
             | Fault::DifferentLast
             | Fault::DataAfterLast
@@ -261,7 +263,11 @@ impl Oracles {
             | Fault::DebugOff
             | Fault::FutureCall
             | Fault::EarlyReply => false,
-            Fault::AckOutsideWindow | Fault::UnexpectedAck => self.allow.restarts || self.allow.eviction,
+            Fault::AckOutsideWindow | Fault::UnexpectedAck => {
+                self.allow.restarts || self.allow.eviction || self.allow.forgets
+            }
+            // The answer to a wish for a newer service, when the call that wished is over already.
+            Fault::ServiceMismatch => self.allow.upgrades,
             _ => true,
         }
     }
