@@ -256,3 +256,15 @@ impl Connection {
         self.channels.iter().filter_map(|c| c.final_ack_at).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_used_up_with_call_number_2_to_the_31_minus_1() {
+        let at = |counter| Channel { counter, ..Channel::default() };
+        assert!(!at(0x7fff_fffe).is_used_up());
+        assert!(at(0x7fff_ffff).is_used_up() && at(u32::MAX).is_used_up());
+    }
+}

@@ -117,6 +117,18 @@ fn a_call_that_never_went_out_leaves_the_upgrade_to_the_next() {
 }
 
 #[test]
+fn the_wish_for_an_upgrade_is_repeated_with_the_first_packet() {
+    let mut raw = Raw::new();
+    let call = begin_upgrade(&mut raw);
+    raw.write(call, &[7; 2000]);
+    let first = raw.poll();
+    let again = raw.wait(ms(1100));
+    let wishes =
+        |sent: &[Sent]| sent.iter().map(|s| (s.header.seq, s.header.user_status)).collect::<Vec<_>>();
+    assert_eq!((wishes(&first), wishes(&again)), (vec![(1, 1), (2, 0)], vec![(1, 1)]));
+}
+
+#[test]
 fn after_a_failed_upgrade_call_the_next_one_asks_again() {
     let mut raw = Raw::new();
     let first = begin_upgrade(&mut raw);
