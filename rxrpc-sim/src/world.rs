@@ -15,7 +15,6 @@ use crate::trace::{Record, Trace, hash_bytes};
 /// An error report on its way to a node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
-    pub(crate) at: Instant,
     pub(crate) node: NodeId,
     pub(crate) about: std::net::SocketAddr,
     pub(crate) error: NetworkError,
@@ -169,7 +168,7 @@ impl World {
 
     /// Tell a node of an error about packets to an address.
     pub fn report_to(&mut self, at: Instant, node: NodeId, about: std::net::SocketAddr, error: NetworkError) {
-        self.reports.push(Report { at: at.max(self.now), node, about, error });
+        self.reports.push(Report { node, about, error });
         let index = u32::MAX - (self.reports.len() as u32 - 1);
         self.queue.push(at.max(self.now), Happening::Action(index));
     }

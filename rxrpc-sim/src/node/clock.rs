@@ -77,11 +77,6 @@ impl NodeClock {
         at
     }
 
-    /// How much later than asked a timer can come.
-    pub(crate) fn slack(spec: &ClockSpec) -> Duration {
-        us(spec.granularity) + us(spec.late)
-    }
-
     /// Jump forward.
     pub(crate) fn jump(&mut self, now: Instant, by: Duration) {
         self.base = (now, self.local(now) + by);
@@ -129,7 +124,7 @@ mod tests {
     #[test]
     fn coarse_and_late_timers_are_never_early_and_keep_their_bound() {
         let spec = ClockSpec { granularity: 4000, late: 3000, ..ClockSpec::default() };
-        let slack = NodeClock::slack(&spec);
+        let slack = us(spec.granularity) + us(spec.late);
         let mut clock = NodeClock::new(spec, Rng::new(1));
         for millis in 1..200 {
             let deadline = clock.local(at(millis));

@@ -29,10 +29,6 @@ impl Inbox {
         Inbox { bytes: Vec::new(), runs: Vec::new(), used: 0, capacity, coalesce }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-    }
-
     /// Take a datagram. False if there is no room.
     pub(crate) fn push(&mut self, src: SocketAddr, ecn: u8, datagram: &[u8]) -> bool {
         let cost = datagram.len() + OVERHEAD;
