@@ -132,7 +132,8 @@ impl Endpoint {
             return;
         }
         *probing = false;
-        // Nobody knows what a failed call has asked: a new connection asks anew.
+        // Nobody knows what a failed call has asked: a new connection asks anew
+        // (QUIRKS.md#upgrade-probe-again).
         connection.retired |= end != Some(Ok(()));
         let retired = connection.retired;
         if let Some(bundle) = self.bundles.get_mut(*bundle as usize) {
