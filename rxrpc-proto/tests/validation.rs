@@ -528,3 +528,22 @@ fn a_late_answer_to_an_earlier_question_counts_too() {
     solo.hear(new_addr(), &hand.ack(AckReason::PingResponse, 1, question.header.serial, &[]));
     assert_eq!(solo.end.call(call).unwrap().peer(), new_addr(), "after one and a half seconds");
 }
+
+#[test]
+fn a_reply_that_not_even_a_ping_can_be_sent_for_waits_without_a_spin() {
+    for wait in [0, 5, 20, 5000] {
+        let mut spoofed = Spoofed::new();
+        let mut hand = Hand::client(0x100);
+        spoofed.hear(&hand.whole(b"q"));
+        let call = spoofed.accept();
+        spoofed.wait(ms(wait));
+        spoofed.reply(call, 100_000);
+        spoofed.wait(secs(1));
+        // What comes next pays for the question.
+        let mut sent = spoofed.hear(&hand.whole(b"q"));
+        sent.extend(spoofed.wait(ms(10)));
+        let asked = sent.iter().any(|s| s.is(PacketType::Ack) && s.acked().0 == AckReason::Ping);
+        assert!(asked, "after {wait} ms");
+        spoofed.wait(secs(30));
+    }
+}
