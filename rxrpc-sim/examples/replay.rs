@@ -10,10 +10,11 @@ use rxrpc_proto::{Event, Instant, NetworkError, Wake};
 use rxrpc_sim::shrink::shrink;
 use rxrpc_sim::{Fate, NodeId, Observer, Packet, Scenario, Sim, campaign, swarm};
 
-struct Lines(Rc<RefCell<VecDeque<String>>>, usize);
+struct Lines(Rc<RefCell<VecDeque<String>>>, usize, u64);
 
 impl Lines {
     fn add(&self, now: Instant, text: String) {
+        if self.2 > 0 && now.as_nanos() > self.2 * 1_000_000_000 { return; }
         let mut lines = self.0.borrow_mut();
         if lines.len() >= self.1 {
             lines.pop_front();
@@ -82,6 +83,7 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let seed: u64 = args[0].parse().expect("a seed");
     let lines = args.iter().skip(1).filter_map(|a| a.parse().ok()).next().unwrap_or(60);
+    let until = std::env::var("UNTIL").ok().and_then(|u| u.parse().ok()).unwrap_or(0);
     let mut scenario: Scenario = swarm::scenario(seed);
     if args.iter().any(|a| a == "shrink") {
         std::panic::set_hook(Box::new(|_| {}));
@@ -99,7 +101,7 @@ fn main() {
     print_scenario(&scenario);
     let log = Rc::new(RefCell::new(VecDeque::new()));
     let mut sim = Sim::new(scenario);
-    sim.observe(Box::new(Lines(Rc::clone(&log), lines)));
+    sim.observe(Box::new(Lines(Rc::clone(&log), lines, until)));
     let report = sim.run();
     log.borrow().iter().for_each(|line| println!("{line}"));
     report.violations.iter().for_each(|v| println!("{v}"));

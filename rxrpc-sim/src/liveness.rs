@@ -1,14 +1,20 @@
 //! Safety, then liveness: once the faults have ended, every live call must end soon.
+//!
+//! How soon is worked out for each call from its own situation. It may wait for its back-off, which is no longer than
+//! what it has waited so far, nor than the highest time-out; then 64 round trips, and the time its data takes. Only
+//! where the faults may have made one end forget the call does the other one's silence or keepalive come in.
 
 use std::time::Duration;
 
 use rxrpc_proto::Instant;
 
-use crate::oracle::Oracles;
-use crate::scenario::{Scenario, us};
+use crate::oracle::{Oracles, Record};
+use crate::scenario::{Distribution, ElementKind, EndpointSpec, LinkSpec, Micros, Scenario, us};
 
 /// Round trips that a call may take beyond its back-off.
-const ROUND_TRIPS: u32 = 64;
+const ROUND_TRIPS: u64 = 64;
+/// Bytes of the smallest packets that large data is cut into.
+const PACKET: u64 = 472;
 
 /// When what must have happened.
 #[derive(Debug, Default)]
@@ -16,35 +22,18 @@ pub(crate) struct Liveness {
     healed: Instant,
     deadline: Instant,
     drained_by: Instant,
+    recovered: Option<Duration>,
 }
 
 impl Liveness {
     /// The faults have ended: work out by when all live calls must have ended.
-    ///
-    /// A call whose packets are lost waits at most for its back-off, which is no longer than it has waited before,
-    /// nor than the highest time-out. One whose peer has forgotten it, or that waits for a paused reader's
-    /// window, asks at the keepalive interval; one whose peer is gone for good ends by silence.
     pub(crate) fn start(&mut self, now: Instant, scenario: &Scenario, oracles: &Oracles) {
         self.healed = now;
-        let longest = |get: fn(&crate::scenario::EndpointSpec) -> u64| {
-            us(scenario.nodes.iter().map(|n| get(&n.endpoint)).max().unwrap_or(0))
-        };
-        let calls = scenario.calls.iter().map(|c| us(c.silence)).max().unwrap_or_default();
-        let silence = longest(|e| e.silence).max(calls);
-        let keepalive = longest(|e| e.keepalive);
-        let backoff = longest(|e| e.rto_max).max(longest(|e| e.rto_initial));
-        let delay = scenario.links.iter().map(|l| l.delay).max().unwrap_or(0).max(scenario.delay);
-        let trip = us(2 * delay).max(longest(|e| e.delayed_ack)).max(longest(|e| e.rto_min));
-        let bytes: u64 = oracles
-            .ledger
-            .live()
-            .map(|r| scenario.calls[r.spec as usize].request.len + scenario.calls[r.spec as usize].reply.len)
-            .sum();
-        // Data still to come, at a packet a round trip at worst, and calls that wait for others' channels.
-        let turns = oracles.ledger.live().count() as u32;
-        let packets = u32::try_from(bytes / 472 / 4).unwrap_or(u32::MAX);
-        let work = trip * ROUND_TRIPS * (turns + 1) + trip * packets.min(1 << 20);
-        self.deadline = now + backoff * 2 + silence * 2 + keepalive * 2 + work + Duration::from_secs(10);
+        let bounds = Bounds::new(scenario, oracles);
+        let alone = oracles.ledger.live().map(|record| bounds.call(now, record)).max().unwrap_or(0);
+        // Calls that wait for others' channels take their turns; at worst one after the other.
+        let turns = bounds.turns(oracles);
+        self.deadline = now + us(alone.saturating_mul(turns) + bounds.served());
         self.drained_by = self.deadline;
     }
 
@@ -54,11 +43,17 @@ impl Liveness {
 
     /// All calls have ended: what is left must expire within `by`.
     pub(crate) fn drain(&mut self, now: Instant, by: Duration) {
+        self.recovered = Some(now - self.healed);
         self.drained_by = now + by;
     }
 
     pub(crate) fn drained_by(&self) -> Instant {
         self.drained_by
+    }
+
+    /// How long the live calls took to end once the faults had, and how long they might have.
+    pub(crate) fn recovery(&self) -> Option<(Duration, Duration)> {
+        self.recovered.map(|took| (took, self.deadline - self.healed))
     }
 
     /// What to say about calls that live on.
@@ -72,4 +67,110 @@ impl Liveness {
             now - self.healed,
         )
     }
+}
+
+/// What the bounds of single calls are made of, microseconds.
+struct Bounds<'a> {
+    scenario: &'a Scenario,
+    /// The faults may have made an end forget calls that the other one still has.
+    forgotten: bool,
+    /// Some window or buffer is so small that single packets wait for keepalives.
+    tight: bool,
+    round_trip: Micros,
+    silence: Micros,
+    keepalive: Micros,
+    /// Longest delay that the faults added, which round-trip estimates may still contain.
+    strangest: Micros,
+}
+
+impl<'a> Bounds<'a> {
+    fn new(scenario: &'a Scenario, oracles: &Oracles) -> Self {
+        let longest = |get: fn(&EndpointSpec) -> u64| {
+            scenario.nodes.iter().map(|n| get(&n.endpoint)).max().unwrap_or(0)
+        };
+        let allow = &oracles.allow;
+        let calls = scenario.calls.iter().map(|c| c.silence).max().unwrap_or(0);
+        let delay = scenario.links.iter().map(|l| l.delay).max().unwrap_or(0).max(scenario.delay);
+        Bounds {
+            scenario,
+            forgotten: allow.restarts
+                || allow.eviction
+                || allow.forgets
+                || allow.rebinding
+                || allow.icmp
+                || allow.busy
+                || oracles.is_tainted(),
+            tight: scenario.nodes.iter().any(|n| is_tight(&n.endpoint)),
+            round_trip: 2 * delay + longest(|e| e.delayed_ack) + longest(|e| e.rto_min),
+            silence: longest(|e| e.silence).max(calls),
+            keepalive: longest(|e| e.keepalive),
+            strangest: scenario.links.iter().map(strangest).max().unwrap_or(0),
+        }
+    }
+
+    /// How long the call may take from now on, once it has a channel.
+    fn call(&self, now: Instant, record: &Record) -> Micros {
+        let spec = &self.scenario.calls[record.spec as usize];
+        let ends = [spec.client, spec.server].map(|n| &self.scenario.nodes[usize::from(n)].endpoint);
+        let waited = (now - record.begun).as_micros() as Micros;
+        let [client, server] = ends;
+        let highest = client.rto_max.max(server.rto_max);
+        let first = client.rto_initial.max(server.rto_initial) + 4 * self.strangest;
+        let backoff = (waited + first).min(highest);
+        let packets = (spec.request.len + spec.reply.len).div_ceil(PACKET);
+        let slices = (spec.request.len / client.send_per_call.min(client.send_total).max(1) as u64)
+            + (spec.reply.len / server.send_per_call.min(server.send_total).max(1) as u64);
+        let trips = ROUND_TRIPS + packets / 4 + slices;
+        let mut time = backoff + self.round_trip * trips + self.strangest;
+        if self.tight {
+            time += self.keepalive * (2 + packets.min(200));
+        }
+        if self.forgotten {
+            time += self.silence + 2 * self.keepalive;
+        }
+        // A question about a window, or to a new address, or for a proof, is asked again after a while.
+        time + self.keepalive.min(1_000_000) * 3
+    }
+
+    /// How many calls stand in one row at worst.
+    fn turns(&self, oracles: &Oracles) -> u64 {
+        let few = self.scenario.nodes.iter().any(|n| n.endpoint.connections_per_bundle < 32);
+        let exclusive = self.scenario.nodes.iter().any(|n| n.endpoint.validate_peers);
+        let live = oracles.ledger.live().count() as u64;
+        match (few, exclusive) {
+            (true, _) => live.max(1),
+            (false, true) => live.div_ceil(4).max(1),
+            (false, false) => live.div_ceil(32).max(1),
+        }
+    }
+
+    /// How long servers may have calls whose clients have ended them: until they ask, or hear nothing.
+    fn served(&self) -> Micros {
+        let unheard = if self.forgotten { self.silence } else { self.keepalive };
+        unheard + self.keepalive + self.round_trip * ROUND_TRIPS
+    }
+}
+
+/// Whether packets may have to wait for room that only a question finds out about.
+fn is_tight(e: &EndpointSpec) -> bool {
+    let least = e.receive_per_call.min(e.receive_per_peer).min(e.receive_total);
+    least < 128 << 10 || e.window < 4 || e.socket_receive_buffer < 64 << 10
+}
+
+fn strangest(link: &LinkSpec) -> Micros {
+    let of = |kind: &ElementKind| match kind {
+        ElementKind::Delay { by, .. } => match by {
+            Distribution::Fixed(d) => *d,
+            Distribution::Uniform { high, .. } => *high,
+            Distribution::Normal { mean, deviation } => mean + 6 * deviation,
+            Distribution::Pareto { most, .. } => *most,
+            Distribution::Samples(all) => all.iter().copied().max().unwrap_or(0),
+        },
+        ElementKind::ReorderByDelay { by, .. } => *by,
+        ElementKind::ReorderByGap { at_most, .. } => *at_most,
+        ElementKind::Duplicate { spread, .. } => *spread,
+        ElementKind::Rate(rate) => rate.queue as u64 * 8_000_000 / rate.bits_per_second.max(1),
+        _ => 0,
+    };
+    link.elements.iter().map(|e| of(&e.kind)).sum()
 }

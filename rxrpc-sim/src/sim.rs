@@ -60,6 +60,8 @@ pub struct Report {
     pub succeeded: u64,
     /// The time at the end of the run.
     pub ended: Instant,
+    /// How long the live calls took to end once the faults had, and how long they might have.
+    pub recovery: Option<(Duration, Duration)>,
 }
 
 impl Report {
@@ -163,6 +165,7 @@ impl Sim {
             calls: self.world.oracles.ledger.ended,
             succeeded: self.world.oracles.ledger.succeeded,
             ended: self.world.now,
+            recovery: self.liveness.recovery(),
             coverage: self.world.coverage,
         }
     }

@@ -252,8 +252,11 @@ impl SendHalf {
             return;
         }
         for packet in &mut self.packets {
-            self.in_flight += u32::from(core::mem::replace(&mut packet.acked, false));
+            // What waits to be sent again waits for the time-out as well, or each ACK and BUSY would draw the next.
+            let was_acked = core::mem::take(&mut packet.acked);
+            self.in_flight += u32::from(core::mem::take(&mut packet.lost) || was_acked);
         }
+        self.lost.clear();
         self.soft_acked = 0;
         self.turned_away += 1;
         self.backoff = self.turned_away;

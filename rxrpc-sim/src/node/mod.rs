@@ -119,10 +119,10 @@ impl DirectNode {
                 world.timer(self.id, wake);
                 self.endpoint.handle_timeout(local);
             }
-            let mut reach = Reach { now, endpoint: &mut self.endpoint, world };
+            let mut reach = Reach { now, local, endpoint: &mut self.endpoint, world };
             let mut busy = self.app.run(&mut reach);
             busy |= self.send(now, local, world);
-            busy |= self.tell(now, world);
+            busy |= self.tell(now, local, world);
             idle_timers = if due.is_some() && !busy { idle_timers + 1 } else { 0 };
             if idle_timers > 2 {
                 let text = format!("{due:?} comes again and again at {local:?}");
@@ -221,12 +221,12 @@ impl DirectNode {
     }
 
     /// Hand events to the applications. True if there were any.
-    fn tell(&mut self, now: Instant, world: &mut World) -> bool {
+    fn tell(&mut self, now: Instant, local: Instant, world: &mut World) -> bool {
         let mut any = false;
         while let Some(event) = self.endpoint.poll_event() {
             any = true;
             world.event(self.id, &event);
-            let mut reach = Reach { now, endpoint: &mut self.endpoint, world };
+            let mut reach = Reach { now, local, endpoint: &mut self.endpoint, world };
             self.app.on_event(&mut reach, &event);
         }
         any

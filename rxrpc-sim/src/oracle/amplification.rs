@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use rxrpc_proto::wire::{Body, Header, PacketType};
 
 use super::Oracle;
+use crate::coverage::{Coverage, Limit};
 use crate::packet::{NodeId, Packet};
 use crate::scenario::Scenario;
 
@@ -54,7 +55,12 @@ impl Amplification {
         self.last = Some((key, account.trusted));
     }
 
-    pub(super) fn on_sent(&mut self, from: NodeId, packet: &Packet) -> Option<(Oracle, String)> {
+    pub(super) fn on_sent(
+        &mut self,
+        from: NodeId,
+        packet: &Packet,
+        coverage: &mut Coverage,
+    ) -> Option<(Oracle, String)> {
         let key = (from, packet.dst);
         if self.is_known_good(&key) || !self.validates.get(usize::from(from)).is_some_and(|v| *v) {
             return None;
@@ -71,6 +77,9 @@ impl Amplification {
             return None;
         }
         account.sent += packet.ip_len() as u64;
+        if account.sent + 100 > 3 * account.received {
+            coverage.limit(Limit::Amplification);
+        }
         (account.sent > 3 * account.received).then(|| {
             let text = format!("{} bytes to {}, which sent {}", account.sent, packet.dst, account.received);
             (Oracle::Amplification, text)

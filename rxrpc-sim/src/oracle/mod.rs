@@ -10,7 +10,7 @@ use std::fmt;
 use rxrpc_proto::wire::Malformed;
 use rxrpc_proto::{Fault, Instant};
 
-pub(crate) use ledger::{Checks, Ledger};
+pub(crate) use ledger::{Checks, Ledger, Record};
 pub(crate) use limits::check_limits;
 
 use crate::coverage::Coverage;
@@ -119,6 +119,8 @@ pub(crate) struct Allowances {
     pub(crate) icmp: bool,
     /// Services turn calls away with codes of their own.
     pub(crate) rejects: bool,
+    /// Clients that are turned away try again.
+    pub(crate) busy: bool,
     /// Clients ask for newer services.
     pub(crate) upgrades: bool,
     /// Attackers send packets.
@@ -140,6 +142,7 @@ impl Allowances {
             }
         }
         allow.upgrades = scenario.calls.iter().any(|c| c.upgrade);
+        allow.busy = scenario.calls.iter().any(|c| c.retry_busy);
         let mut longest = 0;
         for element in scenario.links.iter().flat_map(|l| &l.elements) {
             match &element.kind {
@@ -217,7 +220,7 @@ impl Oracles {
     pub(crate) fn on_sent(&mut self, now: Instant, from: NodeId, packet: &Packet, coverage: &mut Coverage) {
         let found = self.wire.on_sent(from, packet, self.tainted, &self.allow, coverage);
         self.found(now, from, found);
-        let found = self.amplification.on_sent(from, packet);
+        let found = self.amplification.on_sent(from, packet, coverage);
         self.found(now, from, found);
     }
 

@@ -8,7 +8,7 @@ use super::transfer::{Reader, Stop, Writer};
 use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, stream};
 use crate::coverage::{CallStage, Limit};
 use crate::oracle::{Checks, Oracle};
-use crate::scenario::{CallSpec, Ending, Transfer, us};
+use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
 use crate::world::World;
 
 /// A call that was refused for want of room is tried again after this long.
@@ -30,6 +30,8 @@ struct ClientCall {
     alarm: Option<Instant>,
     /// It has ended with success, and the rest is being read.
     ended: bool,
+    /// When it was begun, on the node's clock.
+    begun: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +123,7 @@ impl App {
             reader,
             alarm: None,
             ended: false,
+            begun: reach.local,
         });
         if call.ending != Ending::Normal {
             self.alarms.set(reach.now + us(call.ending_after), Alarm::EndClient(tag));
@@ -171,6 +174,7 @@ impl App {
         };
         call.ended = true;
         let (place, anonymous) = (call.place, call.anonymous);
+        let (after, spec) = (reach.local - call.begun, call.spec);
         reach.world.coverage.outcome(&outcome);
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
         let allow = reach.world.oracles.allow;
@@ -178,10 +182,19 @@ impl App {
         let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false };
         let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
         self.report(reach, finding);
+        let limits = self.limits(&self.scenario.calls[spec as usize]);
+        self.check_deadline(reach, outcome, after, limits);
         match outcome {
             Ok(()) => self.read_client(reach, slot),
             Err(_) => self.client_over(reach, slot),
         }
+    }
+
+    /// Lifetime and silence of such a call.
+    fn limits(&self, spec: &CallSpec) -> [Micros; 2] {
+        let endpoint = &self.scenario.nodes[usize::from(self.node)].endpoint;
+        let own = |call: Micros, endpoint: Micros| if call > 0 { call } else { endpoint };
+        [own(spec.lifetime, endpoint.lifetime), own(spec.silence, endpoint.silence)]
     }
 
     pub(super) fn report(&self, reach: &mut Reach<'_>, finding: Option<(Oracle, String)>) {
@@ -275,13 +288,14 @@ impl App {
 
     /// The client gives the call up, if it still lives.
     pub(super) fn end_client(&mut self, reach: &mut Reach<'_>, tag: u64) {
-        let Some(slot) = self.clients.slot(tag) else { return };
-        let call = &self.clients.calls[slot];
-        if call.ended {
-            return;
-        }
+        let Some(slot) = self.clients.slot(tag).filter(|s| !self.clients.calls[*s].ended) else {
+            return reach.world.coverage.stage(CallStage::Ended);
+        };
         let stage = self.stage(reach, slot);
         reach.world.coverage.stage(stage);
+        if stage == CallStage::Queued && reach.local > self.clients.calls[slot].begun {
+            reach.world.coverage.limit(Limit::Channels);
+        }
         let call = &self.clients.calls[slot];
         let (id, place, unique) = (call.id, call.place, call.unique);
         let ending = self.scenario.calls[call.spec as usize].ending;

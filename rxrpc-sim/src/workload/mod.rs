@@ -8,14 +8,15 @@ mod transfer;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rxrpc_proto::{CallId, Endpoint, Event, Instant};
+use rxrpc_proto::{CallError, CallId, Endpoint, Event, Instant, Outcome, TimeoutKind};
 
 use crate::coverage::Limit;
 use crate::oracle::Oracle;
 use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
-use crate::scenario::{Scenario, us};
+use crate::scenario::{ActionKind, Micros, Scenario, us};
 use crate::world::World;
 use client::Clients;
 use server::Servers;
@@ -50,6 +51,8 @@ enum Alarm {
 /// What applications reach.
 pub(crate) struct Reach<'a> {
     pub(crate) now: Instant,
+    /// The time on the node's own clock.
+    pub(crate) local: Instant,
     pub(crate) endpoint: &'a mut Endpoint,
     pub(crate) world: &'a mut World,
 }
@@ -88,6 +91,19 @@ pub(crate) struct App {
     servers: Servers,
     incarnation: u32,
     healed: bool,
+    /// How much later than due anything may happen here: late timers, pauses, a blocked socket.
+    slack: Duration,
+}
+
+/// How much later than due something may happen at the node, on its clock.
+fn slack(scenario: &Scenario, node: NodeId) -> Duration {
+    let Some(spec) = scenario.nodes.get(usize::from(node)) else { return Duration::ZERO };
+    let still = scenario.actions.iter().filter(|a| a.node == node).map(|a| match a.kind {
+        ActionKind::Pause { lasts } | ActionKind::Block { lasts } | ActionKind::Jump { by: lasts } => us(lasts),
+        _ => Duration::ZERO,
+    });
+    let blocked = if spec.socket.blocked > 0.0 { us(spec.socket.blocked_for) * 20 } else { Duration::ZERO };
+    us(spec.clock.granularity) + us(spec.clock.late) + still.sum::<Duration>() + blocked
 }
 
 /// Stream of a call's request or reply.
@@ -112,6 +128,7 @@ impl App {
             servers: Servers::new(scenario, node),
             incarnation: 0,
             healed: false,
+            slack: slack(scenario, node),
         }
     }
 
@@ -175,6 +192,21 @@ impl App {
         if !reach.world.oracles.is_tainted() {
             let text = format!("call {unique}: {what}");
             reach.world.violation(Some(self.node), Oracle::Stream, text);
+        }
+    }
+
+    /// A call has ended `after` its begin on the node's clock. Was that when its deadlines say?
+    fn check_deadline(&self, reach: &mut Reach<'_>, outcome: Outcome, after: Duration, limits: [Micros; 2]) {
+        let [lifetime, silence] = limits.map(us);
+        let early = match outcome {
+            Err(CallError::Timeout(TimeoutKind::Lifetime)) => after < lifetime,
+            Err(CallError::Timeout(TimeoutKind::Silence)) => after < silence,
+            _ => false,
+        };
+        let late = !lifetime.is_zero() && after > lifetime + self.slack;
+        if early || late {
+            let text = format!("{outcome:?} after {after:?}, lifetime {lifetime:?}, silence {silence:?}");
+            reach.world.violation(Some(self.node), Oracle::Deadline, text);
         }
     }
 

@@ -8,7 +8,7 @@ use super::transfer::{Reader, Stop, Writer};
 use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, SERVED, pattern, stream};
 use crate::coverage::{CallStage, Limit};
 use crate::packet::NodeId;
-use crate::scenario::{Ending, Scenario, ServiceSpec, Transfer, us};
+use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
 use crate::world::World;
 
 #[derive(Debug)]
@@ -28,6 +28,10 @@ struct ServedCall {
     works_until: Option<Instant>,
     alarm: Option<Instant>,
     gave_up: bool,
+    /// When it was accepted, on the node's clock.
+    accepted: Instant,
+    /// Its lifetime, if it was given one.
+    lifetime: Micros,
 }
 
 #[derive(Debug)]
@@ -136,6 +140,8 @@ impl App {
             works_until: None,
             alarm: None,
             gave_up: false,
+            accepted: reach.local,
+            lifetime: spec.lifetime,
         });
         self.go_on(reach, slot);
     }
@@ -165,6 +171,9 @@ impl App {
         let ends = (call.has_request, wrote);
         let finding = reach.world.oracles.ledger.end_server(call.place, outcome, ends, tainted);
         self.report(reach, finding);
+        if call.lifetime > 0 && reach.local - call.accepted > us(call.lifetime) + self.slack {
+            self.check_deadline(reach, outcome, reach.local - call.accepted, [call.lifetime, 0]);
+        }
     }
 
     pub(super) fn drive_server(&mut self, reach: &mut Reach<'_>, tag: u64) {
@@ -330,7 +339,9 @@ impl App {
 
     /// The server gives the call up, if it still lives.
     pub(super) fn end_server(&mut self, reach: &mut Reach<'_>, tag: u64) {
-        let Some(slot) = self.servers.slot(tag) else { return };
+        let Some(slot) = self.servers.slot(tag) else {
+            return reach.world.coverage.stage(CallStage::Ended);
+        };
         let call = &mut self.servers.calls[slot];
         reach.world.coverage.stage(match &call.writer {
             None => CallStage::RecvRequest,

@@ -1,0 +1,46 @@
+//! How many datagrams a second the direct harness simulates, oracles on: small calls, and large ones with loss.
+
+use std::time::Instant;
+
+use rxrpc_sim::scenario::{ElementKind, LossModel};
+use rxrpc_sim::{Scenario, Sim};
+
+fn small(calls: u32) -> Scenario {
+    let mut s = Scenario::new(1, 2);
+    s.delay = 50;
+    for _ in 0..32 {
+        s.call(0, 1, 100, 100).repeat = calls / 32;
+    }
+    s.heal_at = 100_000_000_000;
+    s
+}
+
+fn large(calls: u32) -> Scenario {
+    let mut s = Scenario::new(1, 2);
+    let loss = || [ElementKind::Loss(LossModel::Bernoulli { p: 0.01 })];
+    s.delay = 500;
+    s.link(0, 1, loss()).link(1, 0, loss());
+    for _ in 0..4 {
+        s.call(0, 1, 1 << 20, 100).repeat = calls / 4;
+    }
+    s.heal_at = 100_000_000_000;
+    s
+}
+
+fn main() {
+    let scale: u32 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(1);
+    for (name, scenario) in [("small calls", small(400_000 * scale)), ("1 MiB, 1 % loss", large(800 * scale))] {
+        let began = Instant::now();
+        let report = Sim::new(scenario).run();
+        let took = began.elapsed().as_secs_f64();
+        assert!(report.is_good(), "{:?}", report.violations);
+        println!(
+            "{name}: {:.2} million datagrams/s ({} in {took:.2} s, {} calls, {} succeeded, {:.1} s simulated)",
+            report.datagrams as f64 / took / 1e6,
+            report.datagrams,
+            report.calls,
+            report.succeeded,
+            report.ended.as_nanos() as f64 / 1e9,
+        );
+    }
+}
