@@ -14,7 +14,9 @@ struct Lines(Rc<RefCell<VecDeque<String>>>, usize, u64);
 
 impl Lines {
     fn add(&self, now: Instant, text: String) {
-        if self.2 > 0 && now.as_nanos() > self.2 * 1_000_000_000 { return; }
+        if self.2 > 0 && now.as_nanos() > self.2 * 1_000_000_000 {
+            return;
+        }
         let mut lines = self.0.borrow_mut();
         if lines.len() >= self.1 {
             lines.pop_front();

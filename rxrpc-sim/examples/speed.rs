@@ -29,7 +29,8 @@ fn large(calls: u32) -> Scenario {
 
 fn main() {
     let scale: u32 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(1);
-    for (name, scenario) in [("small calls", small(400_000 * scale)), ("1 MiB, 1 % loss", large(800 * scale))] {
+    for (name, scenario) in [("small calls", small(400_000 * scale)), ("1 MiB, 1 % loss", large(800 * scale))]
+    {
         let began = Instant::now();
         let report = Sim::new(scenario).run();
         let took = began.elapsed().as_secs_f64();

@@ -1,7 +1,7 @@
 //! The book of all calls: who began, executed and ended them, and how.
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{CallError, TimeoutKind};
+use rxrpc_proto::{CallError, Instant, TimeoutKind};
 use slab::Slab;
 
 use super::{Allowances, Oracle};
@@ -20,6 +20,7 @@ pub(crate) struct Record {
     /// Place of its specification in the scenario.
     pub(crate) spec: u32,
     pub(crate) client: NodeId,
+    pub(crate) begun: Instant,
     /// How it ended at the client.
     pub(crate) outcome: Option<Outcome>,
     /// The client's application ended it.
@@ -54,7 +55,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// A call begins. Its number and its place here, which its request carries.
-    pub(crate) fn begin(&mut self, spec: u32, client: NodeId) -> (u32, u32) {
+    pub(crate) fn begin(&mut self, now: Instant, spec: u32, client: NodeId) -> (u32, u32) {
         let unique = self.executed.len() as u32;
         self.executed.push(0);
         self.live += 1;
@@ -62,6 +63,7 @@ impl Ledger {
             unique,
             spec,
             client,
+            begun: now,
             outcome: None,
             client_gave_up: false,
             serving: 0,

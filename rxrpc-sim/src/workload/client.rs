@@ -98,7 +98,7 @@ impl App {
             Err(error) => return self.begin_refused(reach, spec, round, error),
         };
         self.clients.generation = generation;
-        let (unique, place) = reach.world.oracles.ledger.begin(spec, self.node);
+        let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
         reach.world.application(self.node, u64::from(unique), 1);
         let mut head = [0; HEAD as usize];
         head[..4].copy_from_slice(&unique.to_le_bytes());

@@ -99,7 +99,9 @@ pub(crate) struct App {
 fn slack(scenario: &Scenario, node: NodeId) -> Duration {
     let Some(spec) = scenario.nodes.get(usize::from(node)) else { return Duration::ZERO };
     let still = scenario.actions.iter().filter(|a| a.node == node).map(|a| match a.kind {
-        ActionKind::Pause { lasts } | ActionKind::Block { lasts } | ActionKind::Jump { by: lasts } => us(lasts),
+        ActionKind::Pause { lasts } | ActionKind::Block { lasts } | ActionKind::Jump { by: lasts } => {
+            us(lasts)
+        }
         _ => Duration::ZERO,
     });
     let blocked = if spec.socket.blocked > 0.0 { us(spec.socket.blocked_for) * 20 } else { Duration::ZERO };
