@@ -7,7 +7,7 @@
 //!
 //! Start at [`Endpoint`]: it states the contract and drives two endpoints by hand. [`wire`] reads and writes
 //! every packet format on its own. `QUIRKS.md` beside this crate lists where peers or the reference are odd, and
-//! what is done about it.
+//! what is done about it; `HAZARDS.md` lists what went wrong elsewhere, and the test of each.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -109,7 +109,7 @@ impl SendHalf {
         Ok(AckEffect::Used { progress: acked > 0 || moved > 0, named })
     }
 
-    /// The rule of wire.md 4.3: previousPacket is not to be trusted, it only breaks ties.
+    /// previousPacket is not to be trusted, it only breaks ties (QUIRKS.md#previous-packet).
     fn is_stale(&self, ack: &AckInput<'_>) -> bool {
         let (first, previous) = self.newest_ack;
         let ahead = ack.first.wrapping_sub(first) as i32;
@@ -151,7 +151,8 @@ impl SendHalf {
                     p.sampled = true;
                 }
             } else if !received && packet.acked && newer {
-                // The peer dropped what it had acknowledged softly, as it may: it is in flight again.
+                // The peer dropped what it had acknowledged softly, as it may: it is in flight again
+                // (QUIRKS.md#reneging-by-serial).
                 packet.acked = false;
                 self.soft_acked = self.soft_acked.saturating_sub(1);
                 self.in_flight += 1;

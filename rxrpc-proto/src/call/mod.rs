@@ -192,7 +192,7 @@ impl Call {
     }
 
     /// Packets in order that are acknowledged softly only: all of them while the call waits to be accepted, as
-    /// it may still be turned away and its request be wanted again.
+    /// it may still be turned away and its request be wanted again (QUIRKS.md#turned-away-after-waiting).
     pub(crate) fn revocable(&self) -> u32 {
         if self.is_accepted() { 0 } else { self.recv.base() - 1 }
     }

@@ -19,7 +19,8 @@ pub(crate) enum Arrival {
     InOrder { filled_hole: bool },
     /// Held until what is missing before it comes.
     OutOfOrder,
-    /// Held although the window is closed: the one packet that some peers send then.
+    /// Held although the window is closed: the one packet that some peers send then
+    /// (QUIRKS.md#closed-window-holds-one).
     Held,
     /// Had it already.
     Duplicate,

@@ -132,7 +132,7 @@ impl Endpoint {
             return;
         }
         // Nobody knows what a failed call has asked: a new connection asks anew. On this one the answer may still
-        // come.
+        // come (QUIRKS.md#upgrade-probe-again).
         *probing = end != Some(Ok(()));
         connection.retired |= end != Some(Ok(()));
         let retired = connection.retired;

@@ -125,7 +125,8 @@ impl Endpoint {
     }
 
     /// A client that has not proved its address is asked to, with a PING, if that leaves `headroom` bytes of
-    /// what it may be sent. A small reply is better spent on being sent again: that proves as much.
+    /// what it may be sent. A small reply is better spent on being sent again: that proves as much
+    /// (QUIRKS.md#proof-is-asked-late).
     pub(super) fn ask_for_proof(&mut self, now: Instant, key: u32, headroom: usize) {
         if !self.config.validate_peers {
             return;
@@ -254,7 +255,7 @@ impl Endpoint {
         }
     }
 
-    /// "I have everything": true of what was sent, if anything was.
+    /// "I have everything": true of what was sent, if anything was (QUIRKS.md#ackall).
     fn on_ack_all(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get(key as usize) else { return };
         let (sending, state) = (call.state.is_sending(), call.state);
@@ -268,7 +269,8 @@ impl Endpoint {
     }
 
     /// The server has no room. Nothing it has acknowledged for good can be busy, and a call of ours that we
-    /// aborted on this channel may be what it is busy with. BUSY alone keeps no call alive.
+    /// aborted on this channel may be what it is busy with. BUSY alone keeps no call alive
+    /// (QUIRKS.md#busy-is-told).
     fn on_busy(&mut self, now: Instant, key: u32) {
         let bounds = self.bounds;
         let Some(call) = self.calls.get_mut(key as usize) else { return };
@@ -288,7 +290,8 @@ impl Endpoint {
         }
     }
 
-    /// A next call on the channel of a service call ends it: its reply has arrived, or nobody wants it.
+    /// A next call on the channel of a service call ends it: its reply has arrived, or nobody wants it
+    /// (QUIRKS.md#only-data-ends-a-call).
     pub(super) fn end_implicitly(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get(key as usize) else { return };
         if call.state == State::AwaitAck {
@@ -302,7 +305,7 @@ impl Endpoint {
 }
 
 /// A server that has nothing of a call it had acknowledged in part: it lost the call, or a translator hides it.
-/// If it names what it answers, that tells better, see below.
+/// If it names what it answers, that tells better, see below (QUIRKS.md#server-forgot).
 fn began_again(call: &Call, ack: &Ack<'_>) -> bool {
     let nothing = (ack.fields.first_packet, ack.fields.previous_packet, ack.fields.serial) == (1, 0, 0);
     let lost = matches!(ack.fields.reason, AckReason::ExceedsWindow | AckReason::OutOfSequence);

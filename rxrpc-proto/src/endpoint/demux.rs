@@ -91,7 +91,8 @@ impl Endpoint {
     }
 
     /// A packet of a server. The connection is known by its id and epoch; of the address only the port counts,
-    /// since a server with several addresses may answer from another one.
+    /// since a server with several addresses may answer from another one
+    /// (QUIRKS.md#server-may-answer-from-elsewhere).
     fn on_server_packet(&mut self, now: Instant, path: &Path, header: &Header, body: &Body<'_>) {
         let found = self.client_index.get(&header.connection_id()).copied().filter(|key| {
             self.connections.get(*key as usize).is_some_and(|c| {
@@ -115,6 +116,7 @@ impl Endpoint {
         match (self.service_index.get(&key).copied(), body) {
             (Some(key), _) => self.on_connection(now, path, key, header, body),
             (None, Body::Data(_)) => self.on_new_connection(now, path, header, body, len),
+            // No answer to an ACK: QUIRKS.md#unknown-call-acks.
             (None, Body::Ack(_) | Body::Abort(_)) => self.fault(Fault::NoServiceConnection),
             (None, _) => {
                 self.fault(Fault::NoServiceConnection);
@@ -159,7 +161,8 @@ impl Endpoint {
     }
 }
 
-/// Packets that are never answered with an ABORT: doing so could go on for ever.
+/// Packets that are never answered with an ABORT: doing so could go on for ever
+/// (QUIRKS.md#never-abort-an-abort).
 fn is_answer(body: &Body<'_>) -> bool {
     matches!(body, Body::Abort(_) | Body::Busy)
 }

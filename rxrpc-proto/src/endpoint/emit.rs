@@ -15,7 +15,7 @@ use crate::wire::{
 };
 
 /// Largest datagram we offer to take with jumbograms, and largest single packet: the values that suit both
-/// ways of reading them.
+/// ways of reading them (QUIRKS.md#trailer-sizes).
 const JUMBO_MTU: u32 = 5692;
 const SINGLE_MTU: u32 = 1444;
 /// A round trip is measured anew after this long, even if enough are known.
@@ -47,8 +47,8 @@ fn trailer(peer: &Peer, window: u32) -> Trailer {
 /// Whether a DATA packet asks for an acknowledgement at once.
 fn asks_for_ack(call: &Call, peer: &Peer, fresh: &Fresh, now: Instant) -> bool {
     if fresh.last {
-        // The reply acknowledges a request; the last packet of a reply must not ask (QUIRKS.md,
-        // last-reply-asks-nothing).
+        // The reply acknowledges a request; the last packet of a reply must not ask
+        // (QUIRKS.md#last-reply-asks-nothing).
         return false;
     }
     let send = &call.send;
@@ -363,7 +363,7 @@ impl Endpoint {
                     first_packet: last_seq.wrapping_add(1),
                     previous_packet: last_seq,
                     // Naming what was received proves our address; DELAY keeps it from being taken for a
-                    // round trip.
+                    // round trip (QUIRKS.md#final-ack).
                     serial: if serial == 0 { newest } else { serial },
                     reason: if serial == 0 { AckReason::Delay } else { AckReason::Duplicate },
                 };

@@ -14,9 +14,9 @@ use crate::time::Instant;
 use crate::wire::{AbortCode, Body, Header};
 
 /// Service connections start at a random serial below this, so that who names it has received it. Peers
-/// compare serials by their signed difference, hence not larger.
+/// compare serials by their signed difference, hence not larger (QUIRKS.md#proof-of-address).
 const FIRST_SERIAL_MASK: u32 = 0x3fff_ffff;
-/// Client asks for a newer service: userStatus of the first packet.
+/// Client asks for a newer service: userStatus of the first packet (QUIRKS.md#upgrade-wish).
 const UPGRADE_WISH: u8 = 1;
 
 impl Endpoint {

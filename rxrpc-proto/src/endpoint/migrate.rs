@@ -1,5 +1,5 @@
 //! A client that comes from another address: its translator may have forgotten it. It is believed once it
-//! answers there.
+//! answers there (QUIRKS.md#client-may-move).
 
 use core::time::Duration;
 

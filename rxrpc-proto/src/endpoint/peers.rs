@@ -20,7 +20,7 @@ const RETIRED_LIFE: Duration = Duration::from_secs(10);
 const RING_WAIT: Duration = Duration::from_secs(1);
 
 /// What a server knows a connection by. With a random epoch the address does not count: the client may
-/// come from another one after its translator forgot it.
+/// come from another one after its translator forgot it (QUIRKS.md#epoch-bit-31).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct ServiceKey {
     addr: Option<SocketAddr>,

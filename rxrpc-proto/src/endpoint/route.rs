@@ -83,7 +83,8 @@ impl Endpoint {
         }
     }
 
-    /// Rows 22 to 24. ABORT and BUSY are known by connection and call alone: some peers leave the rest empty.
+    /// Rows 22 to 24. ABORT and BUSY are known by connection and call alone: some peers leave the rest empty
+    /// (QUIRKS.md#abort-by-number-alone).
     fn check_connection(&mut self, key: u32, header: &Header, body: &Body<'_>) -> Result<(), Fault> {
         let Some(connection) = self.connections.get_mut(key as usize) else { return Ok(()) };
         if matches!(body, Body::Abort(_) | Body::Busy) {
@@ -146,7 +147,8 @@ impl Endpoint {
         }
     }
 
-    /// Row 26: a packet of the call that was last on its channel. The peer may have missed how it ended.
+    /// Row 26: a packet of the call that was last on its channel. The peer may have missed how it ended
+    /// (QUIRKS.md#terminal-replay).
     fn on_finished(&mut self, now: Instant, key: u32, header: &Header, body: &Body<'_>, last: Terminal) {
         self.fault(Fault::FinishedCall);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };

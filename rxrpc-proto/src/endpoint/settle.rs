@@ -150,7 +150,8 @@ impl Endpoint {
         self.recharge(key);
     }
 
-    /// Data waits and the peer's window is closed: ask before long, since the news of its opening may be lost.
+    /// Data waits and the peer's window is closed: ask before long, since the news of its opening may be lost
+    /// (QUIRKS.md#closed-window-is-asked-about).
     fn probe_window(&mut self, now: Instant, key: u32) {
         let bounds = self.bounds;
         let Some(call) = self.calls.get_mut(key as usize) else { return };

@@ -38,7 +38,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(call.deadlines.request_gap) && call.recv.offered() == 0 {
-            // The client may send nothing: the pause is ours.
+            // The client may send nothing: the pause is ours (QUIRKS.md#request-gap).
             call.deadlines.restart_gap(request_gap);
         }
         let Some(call) = self.calls.get(key as usize) else { return };

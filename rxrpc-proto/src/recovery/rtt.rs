@@ -48,7 +48,7 @@ impl Rtt {
 
     /// Take the time from a request to its reply, or to an acknowledgement that was put off. It contains the
     /// server's work or its patience, so it may start or lower the estimate, never raise it; nor start it so
-    /// high that a time-out comes later than if nothing were known.
+    /// high that a time-out comes later than if nothing were known (QUIRKS.md#rtt-memory).
     pub(crate) fn implicit_sample(&mut self, now: Instant, rtt: Duration, bounds: &RtoBounds) {
         match self.smoothed {
             None if rtt * 3 <= bounds.initial => {
