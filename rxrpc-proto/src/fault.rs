@@ -8,8 +8,7 @@ macro_rules! call_faults {
     ($( $(#[$doc:meta])* $variant:ident => $text:literal, )+) => {
         /// A fault of a peer, found in its packets.
         ///
-        /// The rows number the cases that a receiver has to decide, from the shortest datagram to a needless RESPONSE; the
-        /// tests called `rows` have the answer to each.
+        /// The rows mentioned are those of the table in `QUIRKS.md`, which says what each is answered with.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Fault {
             /// The packet is malformed by itself (rows 1 to 12).

@@ -131,8 +131,8 @@ impl Endpoint {
         if !*probing || (end.is_none() && !connection.retired) {
             return;
         }
-        // Nobody knows what a failed call has asked: a new connection asks anew
-        // (QUIRKS.md#upgrade-probe-again). On this one the answer may still come.
+        // Nobody knows what a failed call has asked: a new connection asks anew. On this one the answer may still
+        // come (QUIRKS.md#upgrade-probe-again).
         *probing = end != Some(Ok(()));
         connection.retired |= end != Some(Ok(()));
         let retired = connection.retired;

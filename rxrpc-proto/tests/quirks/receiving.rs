@@ -236,3 +236,19 @@ fn the_answer_to_a_ping_is_measured_once() {
     raw.give(&pong.serial(3));
     assert_eq!(raw.end.call(call).unwrap().stats().srtt, Some(ms(40)));
 }
+
+#[test]
+fn what_was_refused_beyond_the_window_is_sent_again_when_it_opens_without_blame() {
+    let (mut raw, call, header) = asking(|_| {});
+    raw.now += ms(20);
+    let refusal = |serial, rwind| {
+        let words = [1444, 1444, rwind, 4];
+        ack(&header).acks_with(AckReason::ExceedsWindow, 4, 3, &[], &words).serial(serial)
+    };
+    let sent = raw.give(&refusal(2, 2));
+    assert!(sent.is_empty(), "two are still under way: {sent:?}");
+    let opened = ack(&header).acks_with(AckReason::Idle, 6, 5, &[], &[1444, 1444, 64, 4]);
+    let again: Vec<_> = raw.give(&opened.serial(3)).iter().map(|s| s.header.seq).collect();
+    assert_eq!(again, [6, 7, 8, 9, 10]);
+    assert!(raw.end.call(call).unwrap().stats().congestion_window >= 10);
+}
