@@ -33,10 +33,12 @@ def resends_of_c(text):
 
 
 def c_sends_while_our_server_pauses(rig):
-    port, log = rig.pausing_server(PAUSE)
+    port, server, log = rig.pausing_server(PAUSE)
     text = ended_well(rig.c_client(port, "-D", "sink", MB10, seconds=30.0))
     took = float(re.search(r"([0-9.]+) s ", text).group(1))
     must(PAUSE <= took <= PAUSE + RESUMED, f"took {took} s, not {PAUSE} s and at most {RESUMED} s more")
+    # The server counts once it has the final acknowledgement.
+    rig.wait_for(server, log, "duplicates")
     refused = number(r"refused (\d+) packets", log.read_text(), "what was refused")
     must(refused <= LOST, f"{refused} packets were refused")
     resent = resends_of_c(text)
