@@ -239,7 +239,9 @@ fn an_announced_length_refuses_more_when_written_and_less_when_finished() {
     assert_eq!(view.finish(), Err(WriteError::Short));
     assert_eq!(view.write(b"78901"), Err(WriteError::TooLong));
     assert_eq!(view.write_bytes(&mut Bytes::from_static(b"78901")), Err(WriteError::TooLong));
-    assert_eq!(view.write(b"7890"), Ok(4));
+    assert_eq!(view.write(b"789"), Ok(3));
+    assert_eq!(view.finish(), Err(WriteError::Short), "one byte");
+    assert_eq!(view.write(b"0"), Ok(1));
     assert_eq!(view.finish(), Ok(()));
     solo.pump();
     assert_eq!(&solo.take_type(PacketType::Data)[0].bytes[28..], b"1234567890");
