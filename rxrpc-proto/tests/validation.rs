@@ -518,15 +518,19 @@ fn what_is_held_back_for_a_stranger_does_not_hold_back_our_own_calls_to_it() {
 }
 
 #[test]
-fn a_late_answer_to_an_earlier_question_counts_too() {
-    let (mut solo, mut hand, call) = strayed();
-    solo.hear(new_addr(), &hand.ack(AckReason::Delay, 1, 0, &[]));
-    let question = solo.take().into_iter().find(|s| s.to == new_addr()).unwrap();
-    solo.wait(ms(500));
-    solo.hear(new_addr(), &hand.ack(AckReason::Delay, 1, 0, &[]));
-    solo.wait(ms(1000));
-    solo.hear(new_addr(), &hand.ack(AckReason::PingResponse, 1, question.header.serial, &[]));
-    assert_eq!(solo.end.call(call).unwrap().peer(), new_addr(), "after one and a half seconds");
+fn a_late_answer_counts_whether_asked_once_or_again_since() {
+    for again in [false, true] {
+        let (mut solo, mut hand, call) = strayed();
+        solo.hear(new_addr(), &hand.ack(AckReason::Delay, 1, 0, &[]));
+        let question = solo.take().into_iter().find(|s| s.to == new_addr()).unwrap();
+        solo.wait(ms(500));
+        if again {
+            solo.hear(new_addr(), &hand.ack(AckReason::Delay, 1, 0, &[]));
+        }
+        solo.wait(ms(1000));
+        solo.hear(new_addr(), &hand.ack(AckReason::PingResponse, 1, question.header.serial, &[]));
+        assert_eq!(solo.end.call(call).unwrap().peer(), new_addr(), "after one and a half seconds");
+    }
 }
 
 #[test]
