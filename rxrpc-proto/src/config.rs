@@ -89,7 +89,7 @@ pub struct Limits {
     pub receive_total: usize,
     /// Written bytes that the peer has not acknowledged, one call. Writing says Blocked.
     pub send_per_call: usize,
-    /// The same, the whole endpoint.
+    /// The same, the whole endpoint. Calls that wait for a channel share half of it.
     pub send_total: usize,
     /// Packets of receive window offered, 1 to 255.
     pub window: u32,

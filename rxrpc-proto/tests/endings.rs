@@ -396,6 +396,7 @@ fn no_event_follows_the_end_of_a_call_that_waited_to_write() {
     let mut pair = Pair::with(|c| c.limits.send_total = 20_000);
     let hog = pair.begin(CallOptions::default());
     let waits = pair.begin(CallOptions::default());
+    pair.pump();
     assert_eq!(pair.ends[CLIENT].call(hog).unwrap().write(&pattern(20_000)), Ok(20_000));
     assert_eq!(pair.ends[CLIENT].call(waits).unwrap().write(b"x"), Err(WriteError::Blocked));
     pair.ends[CLIENT].call(waits).unwrap().abort(CODE);

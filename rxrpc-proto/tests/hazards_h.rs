@@ -369,6 +369,7 @@ fn h14_nothing_follows_the_event_of_the_end() {
     // The call waits for room to write, which another call's end makes, after its own.
     let mut raw = Raw::with(|config| config.limits.send_total = 4000);
     let big = begin(&mut raw, CallOptions { tag: 7, ..Default::default() });
+    raw.poll();
     assert_eq!(raw.end.call(big).unwrap().write(&[7; 9000]), Ok(4000));
     let waits = begin(&mut raw, CallOptions { tag: 7, ..Default::default() });
     assert_eq!(raw.end.call(waits).unwrap().write(b"more"), Err(WriteError::Blocked));

@@ -270,6 +270,7 @@ fn writing(bytes: &[usize], tune: impl Fn(&mut Config)) -> (Solo, Vec<CallId>) {
     let mut calls = Vec::new();
     for (i, len) in bytes.iter().enumerate() {
         let call = begin(&mut solo, stranger(i as u8)).unwrap();
+        solo.pump();
         assert_eq!(solo.end.call(call).unwrap().write(&pattern(*len)), Ok(*len));
         solo.end.call(call).unwrap().flush();
         calls.push(call);
@@ -324,6 +325,35 @@ fn the_end_of_a_call_gives_its_room_to_writers_that_wait() {
     solo.end.call(calls[0]).unwrap().abort(AbortCode(1));
     solo.pump();
     assert_eq!(solo.news(calls[1]), [News::WRITABLE]);
+}
+
+#[test]
+fn calls_that_wait_for_a_channel_leave_room_to_those_that_have_one() {
+    let mut solo = Solo::new(|c| {
+        c.limits.connections_per_bundle = 1;
+        c.limits.send_total = 20_000;
+    });
+    let calls: Vec<CallId> = (0..6).map(|_| begin(&mut solo, server_addr()).unwrap()).collect();
+    solo.pump();
+    let mut write = |i: usize, len| solo.end.call(calls[i]).unwrap().write(&pattern(len));
+    assert_eq!(write(4, 7000), Ok(7000));
+    assert_eq!(write(5, 7000), Ok(3000), "half of the room is for all that wait");
+    assert_eq!(write(4, 1), Err(WriteError::Blocked));
+    assert_eq!(write(0, 30_000), Ok(10_000));
+    solo.pump();
+    solo.events.clear();
+    solo.end.call(calls[0]).unwrap().abort(AbortCode(1));
+    solo.pump();
+    assert_eq!(solo.news(calls[4]), [News::WRITABLE], "it has the channel now");
+    assert_eq!(solo.end.call(calls[4]).unwrap().write(&pattern(30_000)), Ok(10_000));
+    assert_eq!(solo.end.call(calls[5]).unwrap().writable(), 0);
+    solo.end.call(calls[4]).unwrap().abort(AbortCode(1));
+    solo.pump();
+    solo.end.call(calls[5]).unwrap().abort(AbortCode(1));
+    solo.pump();
+    assert_eq!(solo.end.stats().unacknowledged, 0);
+    let another = begin(&mut solo, stranger(1)).unwrap();
+    assert_eq!(solo.end.call(another).unwrap().writable(), 10_000, "nothing is left counted");
 }
 
 #[test]

@@ -229,6 +229,7 @@ impl Endpoint {
         if let Side::Client { after_abort, .. } = &mut call.side {
             *after_abort = aborted;
         }
+        self.on_placed(key);
         self.touch(key);
         self.set_connection_timer(connection);
     }

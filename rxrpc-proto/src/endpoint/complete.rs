@@ -40,6 +40,9 @@ impl Endpoint {
             return;
         }
         let was_queued = call.state == State::Queued;
+        if was_queued {
+            self.queued = self.queued.saturating_sub(call.send.buffer.len());
+        }
         let exposed = call.is_exposed();
         let received =
             Ending::Received { last_seq: call.recv.highest(), serial: call.heard_serial.unwrap_or(0) };

@@ -172,6 +172,8 @@ pub struct Endpoint {
     unread: usize,
     /// Bytes written and not acknowledged.
     unacknowledged: usize,
+    /// Of them, those of calls that wait for a channel.
+    queued: usize,
     /// Calls that wait for room in the endpoint's send budget.
     write_waiters: VecDeque<CallId>,
     /// Calls that are receiving more than a packet.
@@ -221,6 +223,7 @@ impl Endpoint {
             outbox,
             unread: 0,
             unacknowledged: 0,
+            queued: 0,
             write_waiters: VecDeque::new(),
             streaming: 0,
             closed: false,

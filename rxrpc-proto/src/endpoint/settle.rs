@@ -221,10 +221,27 @@ impl Endpoint {
         }
     }
 
-    /// Room a call has to write into.
+    /// Room a call has to write into. Calls that wait for a channel share half of the endpoint's budget: with all
+    /// of it they would keep those from writing whose channels they wait for.
     pub(super) fn write_room(&self, call: &Call) -> usize {
-        let own = self.config.limits.send_per_call.saturating_sub(call.send.buffer.len());
-        own.min(self.config.limits.send_total.saturating_sub(self.unacknowledged))
+        let limits = &self.config.limits;
+        let own = limits.send_per_call.saturating_sub(call.send.buffer.len());
+        let all = limits.send_total.saturating_sub(self.unacknowledged);
+        let share = match call.state {
+            State::Queued => (limits.send_total / 2).saturating_sub(self.queued),
+            _ => all,
+        };
+        own.min(all).min(share)
+    }
+
+    /// A call has its channel: what it wrote so far no longer counts among what waits, and it may write more.
+    pub(super) fn on_placed(&mut self, key: u32) {
+        let Some(call) = self.calls.get(key as usize) else { return };
+        self.queued = self.queued.saturating_sub(call.send.buffer.len());
+        if call.write_blocked {
+            self.wait_to_write(key);
+            self.wake_writers();
+        }
     }
 
     /// The peer acknowledged data of this call: its writer may go on once there is a worthwhile amount of room.

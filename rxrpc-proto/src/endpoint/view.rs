@@ -152,6 +152,9 @@ impl CallMut<'_> {
 
     fn written(&mut self, len: usize) {
         self.endpoint.unacknowledged += len;
+        if self.get().is_some_and(|c| c.state == State::Queued) {
+            self.endpoint.queued += len;
+        }
         self.endpoint.touch(self.key);
     }
 
