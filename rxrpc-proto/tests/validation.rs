@@ -108,11 +108,9 @@ fn many_calls_and_connections_and_requests_of_many_packets_do_not_either() {
 #[test]
 fn acknowledgements_that_are_padded_to_one_size_are_counted_as_they_are_sent() {
     let mut spoofed = Spoofed::new();
-    let mut holes = Hand::client(0x100);
-    let mut plain = Hand::client(0x101);
-    // One call's acknowledgement has a long table; the other's is padded to its size.
-    let mut datagrams = vec![holes.data(200, NONE, b"")];
-    datagrams.extend((0..3).map(|_| plain.data(1, Flags::REQUEST_ACK, b"")));
+    // One call's acknowledgement has a long table; those of the others are padded to its size.
+    let mut datagrams = vec![Hand::client(0x100).data(200, NONE, b"")];
+    datagrams.extend((1..4).map(|channel| Hand::client(0x100 + channel).data(1, Flags::REQUEST_ACK, b"")));
     for _ in 0..5 {
         spoofed.received += datagrams.iter().map(|d| d.len() + 28).sum::<usize>();
         spoofed.solo.hear_all(client_addr(), &datagrams);
