@@ -8,7 +8,7 @@ use std::time::Duration;
 use harness::solo::{Hand, Sent, Solo};
 use harness::{SERVICE, client_addr, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AckReason, Flags, PacketType};
-use rxrpc_proto::{CallError, CallOptions, Event, Target, TimeoutKind};
+use rxrpc_proto::{BusyPolicy, CallError, CallOptions, Event, Target, TimeoutKind};
 
 /// What three times these datagrams is, headers counted.
 fn allowance(datagrams: &[Vec<u8>]) -> usize {
@@ -242,4 +242,33 @@ fn a_time_out_sends_the_first_missing_packet_and_not_the_next_in_turn() {
     solo.wait(Duration::from_secs(16));
     let again: Vec<u32> = solo.take_type(PacketType::Data).iter().map(|s| s.header.seq).collect();
     assert_eq!(again, [1, 1, 1, 1], "after 1, 3, 7 and 15 s");
+}
+
+#[test]
+fn a_request_of_several_packets_that_is_turned_away_is_not_sent_again_each_round_trip() {
+    let mut solo = Solo::new(|_| {});
+    let options = CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() };
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), options).unwrap();
+    solo.write_all(call, &pattern(2 * 1412));
+    let mut server = Hand::answering(&solo.sent[0].header);
+    let mut packets = 0;
+    let end = solo.now + Duration::from_secs(10);
+    while solo.now < end {
+        let sent = solo.take_type(PacketType::Data);
+        packets += sent.len();
+        solo.wait(ms(10));
+        // Each packet seems to begin the call, which waits for a moment and is turned away.
+        for packet in sent {
+            let (seq, serial) = (packet.header.seq, packet.header.serial);
+            let table = if seq == 1 { &[1][..] } else { &[0, 1] };
+            solo.end.handle_datagrams(
+                solo.now,
+                &rxrpc_proto::Path::from_peer(server_addr()),
+                rxrpc_proto::Segments::single(&server.ack(AckReason::Requested, 1, serial, table)),
+            );
+            let busy = server.bare(PacketType::Busy);
+            solo.hear(server_addr(), &busy);
+        }
+    }
+    assert!(packets < 40, "{packets} packets in 10 s");
 }
