@@ -292,3 +292,28 @@ fn nor_is_one_whose_channel_the_server_may_still_be_busy_with() {
     let packets = packets_to_a_busy_server(&mut solo, CallOptions::default());
     assert!((2..15).contains(&packets), "{packets} packets in 10 s");
 }
+
+#[test]
+fn what_a_forgotten_peer_has_spent_does_not_pay_for_a_question_again() {
+    let mut solo = Solo::server(|_| {});
+    let (mut one, mut two) = (Hand::client(4), Hand::client(8));
+    solo.hear(client_addr(), &one.data(1, Flags::NONE, b"a"));
+    solo.accept();
+    // From a second address come packets of that call, and a call of its own, whose reply takes what is left.
+    let second: SocketAddr = "10.0.0.1:40002".parse().unwrap();
+    let datagrams = [two.whole(b"ask"), one.data(2, Flags::NONE, b"b"), one.data(3, Flags::NONE, b"c")];
+    for datagram in &datagrams {
+        solo.hear(second, datagram);
+    }
+    let call = solo.accept();
+    let left = allowance(&datagrams) - cost(&solo.sent, second);
+    solo.write_all(call, &pattern(left - 56));
+    assert_eq!(cost(&solo.sent, second), allowance(&datagrams));
+    // Its own call moves on to a third, and nothing is remembered of it.
+    let third: SocketAddr = "10.0.0.1:40003".parse().unwrap();
+    solo.hear(third, &two.whole(b"ask"));
+    let asked = solo.sent.iter().find(|s| s.to == third).expect("asked").header.serial;
+    solo.hear(third, &two.ack(AckReason::PingResponse, 1, asked, &[]));
+    solo.wait(Duration::from_secs(5));
+    assert!(cost(&solo.sent, second) <= allowance(&datagrams));
+}
