@@ -82,7 +82,7 @@ impl Watch {
         check_datagram(bytes);
         self.launched += 1;
         if tracing() {
-            eprintln!("{now:?} {from} sends {}", describe(bytes));
+            eprintln!("{now:?} {from} sends to {} {}", to.port(), describe(bytes));
         }
         if let Some(budgets) = &mut self.budgets[from] {
             budgets.on_sent(now, to, bytes);
@@ -112,7 +112,12 @@ impl Watch {
     /// A side is handed a datagram.
     pub(super) fn on_arrival(&mut self, now: Instant, flight: &Flight) {
         if tracing() {
-            eprintln!("{now:?} {} is handed {}", flight.to, describe(&flight.bytes));
+            eprintln!(
+                "{now:?} {} is handed from {} {}",
+                flight.to,
+                flight.source.port(),
+                describe(&flight.bytes)
+            );
         }
         if let Some(budgets) = &mut self.budgets[flight.to] {
             budgets.on_received(now, flight.source, &flight.bytes);
