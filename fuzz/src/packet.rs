@@ -11,8 +11,10 @@ pub fn packet(data: &[u8]) {
         return;
     };
     assert_eq!(header.to_bytes()[..], data[..HEADER_LEN]);
-    // Layouts of security classes and debug replies do not depend on a sound header.
-    layouts(octets);
+    if matches!(header.packet_type, PacketType::Challenge | PacketType::Response | PacketType::Debug) {
+        // Whoever sent it: the layouts of security classes and of debug packets do not depend on that.
+        layouts(octets);
+    }
     let body = Body::parse(&header, octets);
     match (body, owned) {
         (Ok(body), Ok(owned)) => {

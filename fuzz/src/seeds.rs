@@ -45,7 +45,7 @@ fn listen_to_all(out: &mut Output) {
 /// An `endpoint` input for each way a peer can behave towards a client call and a service call.
 #[must_use]
 pub fn answers() -> Vec<Vec<u8>> {
-    let mut all = vec![upgraded_twice()];
+    let mut all = vec![upgraded_twice(), flooded()];
     for kind in 0..16 {
         for (modes, reason) in [(0x40, 1), (0x44, 7), (0x0a, 3), (0x4b, 4), (0xc0, 9)] {
             all.push(client_call(kind, modes, reason));
@@ -115,6 +115,20 @@ fn upgraded_twice() -> Vec<u8> {
         // An ACK, one of whose fields is another: the tenth, the service.
         out.byte(op::CRAFT).byte(0).byte(128).byte(6 | 5 << 5);
         out.byte(2).byte(1).byte(0).byte(0).byte(10).number(service);
+    }
+    out.0
+}
+
+/// A request of jumbos that nobody reads.
+fn flooded() -> Vec<u8> {
+    let mut out = Output::default();
+    out.byte(0).byte(0);
+    listen_to_all(&mut out);
+    for jumbo in 0..4 {
+        // Eight segments each, of which the last is short.
+        out.byte(op::CRAFT).byte(0).byte(0).byte(0).byte(0);
+        out.number(1 + 8 * jumbo).byte(0).byte(226).byte(10).byte(0);
+        out.byte(op::ACCEPT).byte(0);
     }
     out.0
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use harness::solo::{Hand, Sent, Solo};
 use harness::{SERVICE, client_addr, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AckReason, Flags, PacketType};
-use rxrpc_proto::{CallError, CallOptions, Event, Target, TimeoutKind};
+use rxrpc_proto::{BusyPolicy, CallError, CallOptions, Event, Target, TimeoutKind};
 
 /// What three times these datagrams is, headers counted.
 fn allowance(datagrams: &[Vec<u8>]) -> usize {
@@ -242,4 +242,78 @@ fn a_time_out_sends_the_first_missing_packet_and_not_the_next_in_turn() {
     solo.wait(Duration::from_secs(16));
     let again: Vec<u32> = solo.take_type(PacketType::Data).iter().map(|s| s.header.seq).collect();
     assert_eq!(again, [1, 1, 1, 1], "after 1, 3, 7 and 15 s");
+}
+
+/// Sends a request of five packets to a server that turns it away again and again; how many packets that takes.
+fn packets_to_a_busy_server(solo: &mut Solo, options: CallOptions) -> usize {
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), options).unwrap();
+    solo.write_all(call, &pattern(5 * 1412));
+    let mut server = Hand::answering(&solo.sent.last().unwrap().header);
+    let mut packets = 0;
+    let end = solo.now + Duration::from_secs(10);
+    while solo.now < end {
+        let sent = solo.take_type(PacketType::Data);
+        packets += sent.len();
+        solo.wait(ms(10));
+        // Each packet seems to begin the call, which waits for a moment and is turned away.
+        for packet in sent {
+            let (seq, serial) = (packet.header.seq, packet.header.serial);
+            let table: Vec<u8> = (1..=seq).map(|s| u8::from(s == seq)).collect();
+            solo.end.handle_datagrams(
+                solo.now,
+                &rxrpc_proto::Path::from_peer(server_addr()),
+                rxrpc_proto::Segments::single(&server.ack(AckReason::Requested, 1, serial, &table)),
+            );
+            let busy = server.bare(PacketType::Busy);
+            solo.hear(server_addr(), &busy);
+        }
+    }
+    packets
+}
+
+#[test]
+fn a_request_of_several_packets_that_is_turned_away_is_not_sent_again_each_round_trip() {
+    let mut solo = Solo::new(|_| {});
+    let packets = packets_to_a_busy_server(
+        &mut solo,
+        CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() },
+    );
+    assert!(packets < 15, "{packets} packets in 10 s");
+}
+
+#[test]
+fn nor_is_one_whose_channel_the_server_may_still_be_busy_with() {
+    let mut solo = Solo::new(|_| {});
+    let before = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+    solo.write_all(before, b"ask");
+    solo.end.call(before).unwrap().abort(rxrpc_proto::AbortCode(7));
+    solo.pump();
+    solo.take();
+    let packets = packets_to_a_busy_server(&mut solo, CallOptions::default());
+    assert!((2..15).contains(&packets), "{packets} packets in 10 s");
+}
+
+#[test]
+fn what_a_forgotten_peer_has_spent_does_not_pay_for_a_question_again() {
+    let mut solo = Solo::server(|_| {});
+    let (mut one, mut two) = (Hand::client(4), Hand::client(8));
+    solo.hear(client_addr(), &one.data(1, Flags::NONE, b"a"));
+    solo.accept();
+    // From a second address come packets of that call, and a call of its own, whose reply takes what is left.
+    let second: SocketAddr = "10.0.0.1:40002".parse().unwrap();
+    let datagrams = [two.whole(b"ask"), one.data(2, Flags::NONE, b"b"), one.data(3, Flags::NONE, b"c")];
+    for datagram in &datagrams {
+        solo.hear(second, datagram);
+    }
+    let call = solo.accept();
+    let left = allowance(&datagrams) - cost(&solo.sent, second);
+    solo.write_all(call, &pattern(left - 56));
+    assert_eq!(cost(&solo.sent, second), allowance(&datagrams));
+    // Its own call moves on to a third, and nothing is remembered of it.
+    let third: SocketAddr = "10.0.0.1:40003".parse().unwrap();
+    solo.hear(third, &two.whole(b"ask"));
+    let asked = solo.sent.iter().find(|s| s.to == third).expect("asked").header.serial;
+    solo.hear(third, &two.ack(AckReason::PingResponse, 1, asked, &[]));
+    solo.wait(Duration::from_secs(5));
+    assert!(cost(&solo.sent, second) <= allowance(&datagrams));
 }

@@ -25,7 +25,7 @@ const MAX_CALLS: usize = 12;
 /// The one service of both ends.
 const SERVICE: u16 = 52;
 /// No call lives longer.
-const LIFETIME: Duration = Duration::from_secs(400);
+const LIFETIME: Duration = Duration::from_secs(120);
 
 /// What an input reached.
 #[derive(Clone, Debug, Default)]

@@ -15,12 +15,15 @@ use crate::endpoint::oracle::check_datagram;
 /// A call on the wire: epoch, connection with channel, call number.
 type Wire = (u32, u32, u32);
 
+/// No packet is sent more often in a call's life, whatever is lost.
+const MOST_SENDINGS: u32 = 200;
+
 pub(super) struct Watch {
     budgets: [Option<Budgets>; 2],
     /// First packet that a side may not send, by the ACKs it was handed.
     edges: BTreeMap<(Wire, usize), u32>,
-    /// Sum of the payload of each DATA packet, and whether it is the last.
-    payloads: BTreeMap<(Wire, usize, u32), (u64, bool)>,
+    /// Digest of the payload of each DATA packet, whether it is the last, and how often it was sent.
+    payloads: BTreeMap<(Wire, usize, u32), (u64, bool, u32)>,
     serials: BTreeMap<(u32, u32), u32>,
     /// Number of each call, which the first octet of its request tells.
     names: BTreeMap<Wire, usize>,
@@ -79,7 +82,7 @@ impl Watch {
         check_datagram(bytes);
         self.launched += 1;
         if tracing() {
-            eprintln!("{now:?} {from} sends {}", describe(bytes));
+            eprintln!("{now:?} {from} sends to {} {}", to.port(), describe(bytes));
         }
         if let Some(budgets) = &mut self.budgets[from] {
             budgets.on_sent(now, to, bytes);
@@ -98,8 +101,10 @@ impl Watch {
                 }
                 assert!(segment.seq < edge, "packet {} in a window that ends before {edge}", segment.seq);
                 let is = (digest(segment.payload), segment.flags.contains(Flags::LAST_PACKET));
-                let was = *self.payloads.entry((wire, from, segment.seq)).or_insert(is);
-                assert_eq!(is, was, "packet {} was sent again with other contents", segment.seq);
+                let was = self.payloads.entry((wire, from, segment.seq)).or_insert((is.0, is.1, 0));
+                assert_eq!(is, (was.0, was.1), "packet {} was sent again with other contents", segment.seq);
+                was.2 += 1;
+                assert!(was.2 < MOST_SENDINGS, "packet {} is sent again and again", segment.seq);
             }
         }
     }
@@ -107,7 +112,12 @@ impl Watch {
     /// A side is handed a datagram.
     pub(super) fn on_arrival(&mut self, now: Instant, flight: &Flight) {
         if tracing() {
-            eprintln!("{now:?} {} is handed {}", flight.to, describe(&flight.bytes));
+            eprintln!(
+                "{now:?} {} is handed from {} {}",
+                flight.to,
+                flight.source.port(),
+                describe(&flight.bytes)
+            );
         }
         if let Some(budgets) = &mut self.budgets[flight.to] {
             budgets.on_received(now, flight.source, &flight.bytes);

@@ -82,6 +82,8 @@ pub(crate) struct Candidate {
     pub(crate) asked: u32,
     /// Packets that came from there. Each pays for one question.
     pub(crate) heard: u32,
+    /// Those of them that no peer's budget counts, less the questions they paid for.
+    pub(crate) credit: u32,
     /// Channel of the newest packet from there that was of a live call. The client may know no other any more.
     pub(crate) channel: usize,
 }

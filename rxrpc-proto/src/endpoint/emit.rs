@@ -379,7 +379,7 @@ impl Endpoint {
         let window = self.config.limits.window;
         let size = HEADER_LEN + ack_body_len(0, true);
         let Some(candidate) = self.connections.get(key as usize).and_then(|c| c.candidate) else { return };
-        let affordable = self.afford(now, &candidate.addr, size);
+        let affordable = self.pay_question(now, key, &candidate.addr, size);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         let call = connection.channel(candidate.channel).and_then(|c| c.call);
         let call = call.or(connection.calls().first().copied()).and_then(|c| self.calls.get(c as usize));

@@ -1,6 +1,7 @@
 //! A client that comes from another address: its translator may have forgotten it. It is believed once it
 //! answers there (QUIRKS.md#client-may-move).
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{Endpoint, Path};
@@ -33,9 +34,11 @@ impl Endpoint {
         }
         self.fault(Fault::AddressUnproven);
         let lives = self.is_of_live_call(key, header);
+        let credit = u32::from(self.known_peer(&path.peer).is_none());
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         if let Some(candidate) = connection.candidate.as_mut().filter(|c| c.addr == path.peer) {
             candidate.heard = candidate.heard.saturating_add(1);
+            candidate.credit += credit;
             candidate.channel = if lives { header.channel() } else { candidate.channel };
         }
         match connection.candidate {
@@ -59,6 +62,7 @@ impl Endpoint {
                     ask_at: now,
                     asked: 0,
                     heard: 1,
+                    credit,
                     channel: header.channel(),
                 });
                 self.schedule_connection(now, key);
@@ -71,6 +75,17 @@ impl Endpoint {
         let call = self.connections.get(key as usize).and_then(|c| c.channel(header.channel())?.call);
         let place = call.and_then(|call| self.calls.get(call as usize)?.place);
         place.is_some_and(|place| place.number == header.call_number)
+    }
+
+    /// Whether the new address has paid for a question, which is taken from it.
+    pub(super) fn pay_question(&mut self, now: Instant, key: u32, addr: &SocketAddr, len: usize) -> bool {
+        if self.known_peer(addr).is_some() {
+            return self.afford(now, addr, len);
+        }
+        let candidate = self.connections.get_mut(key as usize).and_then(|c| c.candidate.as_mut());
+        let Some(candidate) = candidate.filter(|c| c.credit > 0) else { return false };
+        candidate.credit -= 1;
+        true
     }
 
     /// The PING to the new address goes out.
