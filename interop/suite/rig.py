@@ -121,12 +121,12 @@ class Rig:
         return self.our_server_process()[1]
 
     def pausing_server(self, pause):
-        """Our server that pauses its readers so many seconds. Returns its port, process and log."""
+        """Our server that pauses its readers so many seconds. Returns its port and its log."""
         port = free_port()
         command = [self.built.our_peer, "server", "-p", str(port), "--pause", str(int(pause * 1000))]
         process, path = self.start("our-server", command)
         self.wait_for(process, path, "listening")
-        return port, process, path
+        return port, path
 
     def proxy(self, dest, *options):
         """A proxy to the port that mistreats datagrams; see suite/proxy.py. Returns its port."""
