@@ -39,7 +39,7 @@ def run_one(test, built):
         rig.forget_logs()
         print(f"ok {test.name} ({took:.1f} s)", flush=True)
     else:
-        print(f"FAIL {test.name}: {verdict}", flush=True)
+        print(f"FAIL {test.name}: {' '.join(verdict.split())}", flush=True)
     return verdict is None
 
 
