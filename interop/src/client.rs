@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use rxrpc_tokio::{
-    AbortCode, Call, CallError, CallOptions, Endpoint, ReadError, Target, WriteError, bind_any,
+    AbortCode, Builder, Call, CallError, CallOptions, Endpoint, ReadError, Target, WriteError,
 };
 
 use crate::Common;
@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Calls at once.
     #[arg(short = 'n', long, default_value_t = 1)]
     threads: usize,
+    /// Calls at once on one connection: 1 (each call has its own), or 4 and more (those above 4 wait for their turn).
+    #[arg(short = 'c', long, default_value_t = 4, value_parser = calls_per_connection)]
+    calls_per_connection: usize,
     /// Calls of each, one after the other.
     #[arg(short = 'T', long, default_value_t = 1)]
     times: usize,
@@ -79,9 +82,21 @@ fn check(right: bool, what: &str) -> Result<(), Failed> {
     if right { Ok(()) } else { Err(Failed::Wrong(what.to_string())) }
 }
 
+/// A bundle fills the four channels of a connection before it opens the next; fewer than that cannot be asked for.
+fn calls_per_connection(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(calls) if calls == 1 || calls >= 4 => Ok(calls),
+        _ => Err("1, or at least 4".to_string()),
+    }
+}
+
 /// Make all calls; the first failure is the answer.
 pub(crate) async fn run(options: Options) -> Result<(), String> {
-    let endpoint = bind_any().map_err(|e| e.to_string())?;
+    let connections = options.threads.div_ceil(options.calls_per_connection).max(1);
+    let endpoint = Builder::new()
+        .configure(|config| config.limits.connections_per_bundle = connections)
+        .bind_any()
+        .map_err(|e| e.to_string())?;
     let begun = Instant::now();
     let tasks: Vec<_> = (0..options.threads)
         .map(|_| {
@@ -117,7 +132,11 @@ pub(crate) async fn run(options: Options) -> Result<(), String> {
 async fn one(endpoint: &Endpoint, o: &Options) -> Result<(), Failed> {
     let service = if matches!(o.op, Op::Send | Op::Recv | Op::Rpc) { PERF_SERVICE } else { TEST_SERVICE };
     let target = Target::new(SocketAddr::new(o.common.host, o.common.port), service);
-    let options = CallOptions { lifetime: Some(Duration::from_secs(o.deadline)), ..CallOptions::default() };
+    let options = CallOptions {
+        lifetime: Some(Duration::from_secs(o.deadline)),
+        exclusive: o.calls_per_connection == 1,
+        ..CallOptions::default()
+    };
     let mut call = endpoint.call(target, options).map_err(|e| Failed::Wrong(e.to_string()))?;
     match o.op {
         Op::Send | Op::Recv | Op::Rpc => perf_call(&mut call, o).await?,
@@ -144,7 +163,9 @@ async fn perf_call(call: &mut Call, o: &Options) -> Result<(), Failed> {
     let mut reader = Reader::new(call, o.common.pause);
     check(reader.take(u64::from(back), |_| {}).await?, "the reply is too short")?;
     check(reader.word().await? == Some(MAGIC), "the reply does not end with its mark")?;
-    check(reader.piece().await?.is_none(), "the reply is too long")
+    check(reader.piece().await?.is_none(), "the reply is too long")?;
+    reader.report();
+    Ok(())
 }
 
 async fn test_call(call: &mut Call, o: &Options) -> Result<(), Failed> {
@@ -184,19 +205,9 @@ async fn test_call(call: &mut Call, o: &Options) -> Result<(), Failed> {
         Op::Sleep => check(reader.word().await? == Some(0), "the reply is not 0")?,
         _ => check(reader.word().await? == Some(0), "the security index is not 0")?,
     }
-    let resumed = Instant::now();
     while o.op == Op::Who && reader.piece().await?.is_some() {}
     check(reader.piece().await?.is_none(), "the reply is too long")?;
-    let stats = call.stats();
-    if o.common.pause > 0 {
-        println!(
-            "paused {} ms: refused {} packets beyond the window, {} duplicates, ended {:?} after the data",
-            o.common.pause,
-            stats.beyond_window,
-            stats.duplicates,
-            resumed.elapsed()
-        );
-    }
+    reader.report();
     Ok(())
 }
 

@@ -21,7 +21,7 @@ struct Common {
     /// UDP port.
     #[arg(short, long, default_value_t = 7009)]
     port: u16,
-    /// Pause the reader this many milliseconds after its first bytes.
+    /// Pause the reader of a call this many milliseconds after its first bytes of data, and say how that went.
     #[arg(long, default_value_t = 0)]
     pause: u64,
     /// Print help.

@@ -59,7 +59,7 @@ async fn serve(endpoint: Endpoint, service: u16, pause: u64) -> io::Result<()> {
 
 async fn answer(mut call: Call, service: u16, pause: u64) {
     let done = match service {
-        PERF_SERVICE => answer_perf(&mut call).await,
+        PERF_SERVICE => answer_perf(&mut call, pause).await,
         _ => answer_test(&mut call, pause).await,
     };
     match done {
@@ -72,17 +72,10 @@ async fn answer(mut call: Call, service: u16, pause: u64) {
         }
         Err(Refused::Over) => {}
     }
-    let stats = call.stats();
-    if pause > 0 || stats.beyond_window > 0 {
-        println!(
-            "call: received {} bytes, refused {} packets beyond the window, {} duplicates",
-            stats.bytes_received, stats.beyond_window, stats.duplicates
-        );
-    }
 }
 
-async fn answer_perf(call: &mut Call) -> Result<(), Refused> {
-    let mut reader = Reader::new(call, 0);
+async fn answer_perf(call: &mut Call, pause: u64) -> Result<(), Refused> {
+    let mut reader = Reader::new(call, pause);
     let version = short(reader.word().await?)?;
     if version != PERF_VERSION {
         return Err(Refused::With(AbortCode::RX_CALL_DEAD));
@@ -105,6 +98,7 @@ async fn answer_perf(call: &mut Call) -> Result<(), Refused> {
     };
     // A Linux server wants a word after the data; whoever sends it is welcome to.
     while reader.piece().await?.is_some() {}
+    reader.report();
     write_pattern(call, reply, true).await?;
     call.write_all(&MAGIC.to_be_bytes()).await?;
     Ok(())
@@ -122,6 +116,7 @@ async fn answer_test(call: &mut Call, pause: u64) -> Result<(), Refused> {
             let mut data = Vec::new();
             short(reader.take(u64::from(len), |piece| data.extend_from_slice(piece)).await?.then_some(()))?;
             end(&mut reader).await?;
+            reader.report();
             call.write_bytes(data.into()).await?;
         }
         test::SINK => {
@@ -129,6 +124,7 @@ async fn answer_test(call: &mut Call, pause: u64) -> Result<(), Refused> {
             let mut sum = Checksum::new();
             short(reader.take(len, |piece| sum.add(piece)).await?.then_some(()))?;
             end(&mut reader).await?;
+            reader.report();
             call.write_all(&sum.0.to_be_bytes()).await?;
         }
         test::SRC => {

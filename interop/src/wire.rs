@@ -1,5 +1,7 @@
 //! What both services have in common: words, the test pattern, its checksum, and reading them from a call.
 
+use std::time::{Duration, Instant};
+
 use bytes::{Bytes, BytesMut};
 use rxrpc_tokio::{Call, ReadError, WriteError};
 
@@ -50,16 +52,28 @@ pub(crate) fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|w| w.to_be_bytes()).collect()
 }
 
+/// What a pause of the reader was like.
+pub(crate) struct Paused {
+    /// Bytes that had been received when the reader went on.
+    held: u64,
+    over: Instant,
+    /// How long after that the first byte was read that had not been received yet.
+    resumed: Option<Duration>,
+}
+
 /// The reading side of a call with what was read too much.
 pub(crate) struct Reader<'a> {
-    pub(crate) call: &'a mut Call,
+    call: &'a mut Call,
     rest: BytesMut,
-    pause: std::time::Duration,
+    /// Bytes taken from the call.
+    got: u64,
+    pause: Duration,
+    paused: Option<Paused>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(call: &'a mut Call, pause_ms: u64) -> Self {
-        Reader { call, rest: BytesMut::new(), pause: std::time::Duration::from_millis(pause_ms) }
+        Reader { call, rest: BytesMut::new(), got: 0, pause: Duration::from_millis(pause_ms), paused: None }
     }
 
     /// The next piece, `None` at the end of the data.
@@ -67,13 +81,24 @@ impl<'a> Reader<'a> {
         if !self.rest.is_empty() {
             return Ok(Some(self.rest.split().freeze()));
         }
-        self.call.read_chunk(usize::MAX).await
+        self.receive().await
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, ReadError> {
+        let piece = self.call.read_chunk(usize::MAX).await?;
+        self.got += piece.as_ref().map_or(0, Bytes::len) as u64;
+        if let Some(paused) = &mut self.paused
+            && self.got > paused.held
+        {
+            paused.resumed.get_or_insert_with(|| paused.over.elapsed());
+        }
+        Ok(piece)
     }
 
     /// The next word, `None` if the data ends before it is whole.
     pub(crate) async fn word(&mut self) -> Result<Option<u32>, ReadError> {
         while self.rest.len() < 4 {
-            match self.call.read_chunk(usize::MAX).await? {
+            match self.receive().await? {
                 Some(piece) => self.rest.extend_from_slice(&piece),
                 None => return Ok(None),
             }
@@ -94,9 +119,27 @@ impl<'a> Reader<'a> {
             let pause = std::mem::take(&mut self.pause);
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
+                let held = self.call.stats().bytes_received;
+                self.paused = Some(Paused { held, over: Instant::now(), resumed: None });
             }
         }
         Ok(true)
+    }
+
+    /// Say how the pause went, if there was one.
+    pub(crate) fn report(&self) {
+        let Some(paused) = &self.paused else { return };
+        let stats = self.call.stats();
+        match paused.resumed {
+            Some(after) => {
+                println!("paused: held {} bytes, went on after {} ms", paused.held, after.as_millis())
+            }
+            None => println!("paused: held {} bytes, then nothing more came", paused.held),
+        }
+        println!(
+            "refused {} packets beyond the window, {} duplicates",
+            stats.beyond_window, stats.duplicates
+        );
     }
 }
 

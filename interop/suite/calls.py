@@ -9,6 +9,8 @@ EXCHANGES = [(f"echo {size}", [], ["echo", str(size)]) for size in ECHOES] + [
     ("who", [], ["who"]),
     ("4 concurrent echoes of 20000", ["-n", "4"], ["echo", "20000"]),
     ("64 concurrent echoes of 2000", ["-n", "64"], ["echo", "2000"]),
+    ("64 concurrent echoes, each on its own connection", ["-n", "64", "-c", "1"], ["echo", "2000"]),
+    ("64 echoes that wait for the channels of one connection", ["-n", "64", "-c", "64"], ["echo", "2000"]),
     ("500 small calls one after the other", ["-T", "500"], ["echo", "4"]),
     ("rxperf send 1000000", [], ["send", "1000000"]),
     ("rxperf recv 1000000", [], ["recv", "1000000"]),

@@ -2,10 +2,10 @@
 import re
 import time
 
-from . import prepare
+from .prepare import Need
 from .rig import Namespace, add, ended_well, must
 
-PACKAGES = {"tshark": "tshark", "tcpdump": "tcpdump", "ethtool": "ethtool", "iproute2": "ip"}
+CAPTURE = Need({"tshark": "tshark", "tcpdump": "tcpdump", "ethtool": "ethtool", "iproute2": "ip"})
 PORT = "7009"
 # Segmented before it is captured, so that the capture shows what a wire would.
 SINGLE = ["ethtool", "-K", "lo", "tx-udp-segmentation", "off", "gso", "off", "gro", "off"]
@@ -19,7 +19,6 @@ CALLS = [
 
 def dissected(rig):
     """Calls of every kind between our peers: tshark finds every datagram that was sent, as Rx, and none malformed."""
-    prepare.install(PACKAGES)
     with Namespace() as net:
         rig.run("lo", net.inside("ip", "link", "set", "lo", "up"), 10.0)
         ended_well(rig.run("ethtool", net.inside(*SINGLE), 10.0))
@@ -57,4 +56,4 @@ def frames(rig, file, wanted):
     return sum(line.isdigit() for line in text.splitlines())
 
 
-add("capture: tshark dissects all of our own packets", dissected, limit=90.0)
+add("capture: tshark dissects all of our own packets", dissected, limit=90.0, needs=[CAPTURE])

@@ -1,25 +1,30 @@
 """A throw-away AFS cell of Debian's servers in a network namespace of its own, and our command as its client."""
+import contextlib
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
 
 from . import prepare
-from .prepare import OUT
-from .rig import Failed, Namespace, add, ended_well, must
+from .prepare import OUT, Need
+from .rig import BOUND, Failed, Namespace, add, ended_well, must
 
 ADDR = "127.1.0.1"
 # The key that peers/cell.sh gives the cell, for the one thing that needs an administrator: an access list.
 KEY = "".join(f"{i:02x}" for i in range(32))
-PACKAGES = {
-    "openafs-dbserver": "/usr/lib/openafs/vlserver",
-    "openafs-fileserver": "/usr/lib/openafs/fileserver",
-    "openafs-client": "rxdebug",
-    "iproute2": "ip",
-}
+CELL = Need(
+    {
+        "openafs-dbserver": "/usr/lib/openafs/vlserver",
+        "openafs-fileserver": "/usr/lib/openafs/fileserver",
+        "iproute2": "ip",
+    },
+    lambda: prepare.build_c("afsprobe"),
+)
 FILE_SIZE = 3_000_000
 
 
@@ -39,7 +44,7 @@ class Cell:
 
     def sh(self, *command, seconds=60):
         done = subprocess.run(
-            self.inside(*command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*BOUND, *self.inside(*command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, timeout=seconds, check=False,
         )
         if done.returncode != 0:
@@ -63,11 +68,7 @@ class Cell:
                 raise Failed(f"the cell does not start: {failed}") from failed
 
     def start(self):
-        prepare.install(PACKAGES)
         probe = OUT / "afsprobe"
-        source = prepare.HERE / "peers" / "afsprobe.c"
-        build = ["gcc", "-O2", "-w", "-pthread", "-DAFS_PTHREAD_ENV", str(source), "-o", str(probe), "-lafsrpc"]
-        prepare.step("build the C probe", build, timeout=120)
         shutil.rmtree(self.dir, ignore_errors=True)
         self.net = Namespace().__enter__()
         self.sh("ip", "link", "set", "lo", "up")
@@ -92,6 +93,13 @@ class Cell:
             except (Failed, subprocess.TimeoutExpired):
                 pass
             self.net.__exit__()
+
+    def kill(self):
+        """End it from a program that ends too and waits for nothing."""
+        if self.net:
+            for path in self.dir.glob("*.pid"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(path.read_text()), signal.SIGKILL)
 
 
 cell = Cell()
@@ -190,4 +198,4 @@ for _name, _body in {
     "rxrpc version": version,
 }.items():
     # The first of them waits for the cell to start.
-    add(f"AFS servers: {_name}", _body, limit=120.0, waits=True)
+    add(f"AFS servers: {_name}", _body, limit=120.0, waits=True, needs=[CELL])

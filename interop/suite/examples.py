@@ -1,25 +1,13 @@
 """The examples, as their comments say to run them."""
-import os
-import pathlib
-import threading
-
-from . import prepare
-from .cell import ADDR, cell
+from .cell import ADDR, CELL, cell
+from .prepare import TARGET, Need, build_ours
 from .rig import HOST, add, ended_well, free_port, must
 
-lock = threading.Lock()
-built = []
+EXAMPLES = Need(build=lambda: build_ours("the examples", "--examples", "-p", "rxrpc-tokio", "-p", "rxrpc-proto"))
 
 
 def example(name):
-    """The path of a built example."""
-    with lock:
-        if not built:
-            cargo = ["cargo", "build", "--release", "--locked", "--examples", "-p", "rxrpc-tokio", "-p", "rxrpc-proto"]
-            prepare.step("build the examples", cargo, cwd=prepare.ROOT, timeout=1200)
-            built.append(True)
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", prepare.ROOT / "target"))
-    return str(target / "release" / "examples" / name)
+    return str(TARGET / "examples" / name)
 
 
 def seed(rig):
@@ -63,5 +51,5 @@ def vl_server(rig):
 
 
 for _name, _body in {"seed_client and seed_server": seed, "echo": echo, "bulk": bulk, "by_hand": by_hand}.items():
-    add(f"example: {_name}", _body, limit=240.0)
-add("example: vl_server, in the AFS cell", vl_server, limit=240.0, waits=True)
+    add(f"example: {_name}", _body, limit=60.0, needs=[EXAMPLES])
+add("example: vl_server, in the AFS cell", vl_server, limit=120.0, waits=True, needs=[CELL, EXAMPLES])

@@ -1,6 +1,8 @@
 """Prepares, runs the tests and counts."""
 import argparse
 import concurrent.futures
+import os
+import signal
 import sys
 import time
 
@@ -35,10 +37,16 @@ def run_one(test, built):
         verdict = f"took {took:.1f} s, more than its {test.limit} s"
     if verdict is None:
         rig.forget_logs()
-        print(f"ok   {test.name} ({took:.1f} s)", flush=True)
+        print(f"ok {test.name} ({took:.1f} s)", flush=True)
     else:
-        print(f"FAIL {test.name} ({took:.1f} s): {verdict}", flush=True)
+        print(f"FAIL {test.name}: {' '.join(verdict.split())}", flush=True)
     return verdict is None
+
+
+def interrupted(*_):
+    """End at once. The processes of the tests die with this one, those of the cell do not."""
+    cell.kill()
+    os._exit(1)
 
 
 def main():
@@ -56,11 +64,9 @@ def main():
     if not chosen:
         print("interop: no test has such a name; see --list", file=sys.stderr)
         return 2
-    built = prepare.everything()
-    try:
-        return run_all(chosen, built)
-    finally:
-        cell.down()
+    signal.signal(signal.SIGTERM, interrupted)
+    built = prepare.everything(dict.fromkeys(need for test in chosen for need in test.needs))
+    return run_all(chosen, built)
 
 
 def run_all(chosen, built):
@@ -68,9 +74,13 @@ def run_all(chosen, built):
     waiting = [t for t in chosen if t.waits]
     passed = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(len(waiting), 1)) as pool:
-        later = [pool.submit(run_one, t, built) for t in waiting]
-        passed += sum(run_one(t, built) for t in chosen if not t.waits)
-        passed += sum(f.result() for f in later)
+        try:
+            later = [pool.submit(run_one, t, built) for t in waiting]
+            passed += sum(run_one(t, built) for t in chosen if not t.waits)
+            passed += sum(f.result() for f in later)
+        finally:
+            # While the thread that started it lives: what a thread started ends with it.
+            cell.down()
     failed = len(chosen) - passed
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1

@@ -1,20 +1,34 @@
-"""Installs what is missing and builds both peers. Whatever cannot be had is an error, never a reason to skip."""
+"""Installs what is missing and builds both peers. Whatever cannot be had is an error, never a reason to skip.
+
+All of it happens before the first test: a time limit of a test covers neither a download nor a compiler.
+"""
 import dataclasses
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import typing
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
 OUT = HERE / "out"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+# Each package with a program or a file that shows it is there.
 PACKAGES = {
     "gcc": "gcc",
+    "libc6-dev": "/usr/include/stdio.h",
     "libopenafs-dev": "/usr/include/rx/rx.h",
     "openafs-client": "rxdebug",
-    "tshark": "tshark",
 }
+
+
+@dataclasses.dataclass(eq=False)
+class Need:
+    """What some tests need beyond both peers: packages, in the same form, and what is to be built."""
+
+    packages: dict = dataclasses.field(default_factory=dict)
+    build: typing.Callable = lambda: None
 
 
 @dataclasses.dataclass
@@ -51,14 +65,27 @@ def install(packages):
             sys.exit(f"interop: {name} is installed but {packages[name]} is not there")
 
 
-def everything():
+def build_c(name):
+    """Build a C program of peers/ on OpenAFS's library. Returns its path."""
+    program = OUT / name
+    command = ["gcc", "-O2", "-w", "-pthread", "-DAFS_PTHREAD_ENV", str(HERE / "peers" / f"{name}.c")]
+    step(f"build {name}", [*command, "-o", str(program), "-lafsrpc"], timeout=120)
+    return str(program)
+
+
+def build_ours(what, *args):
+    step(f"build {what}", ["cargo", "build", "--release", "--locked", *args], cwd=ROOT, timeout=1500)
+
+
+def everything(needs):
+    """All that tests with these needs use."""
     OUT.mkdir(exist_ok=True)
-    install(PACKAGES)
-    c_peer = OUT / "rxpeer"
-    source = HERE / "peers" / "rxpeer.c"
-    command = ["gcc", "-O2", "-w", "-pthread", "-DAFS_PTHREAD_ENV", str(source), "-o", str(c_peer), "-lafsrpc"]
-    step("build the C peer", command, timeout=120)
-    cargo = ["cargo", "build", "--release", "--locked", "-p", "rxrpc-interop", "-p", "rxrpc-cli"]
-    step("build our peer and command", cargo, cwd=ROOT, timeout=1500)
-    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-    return Built(str(c_peer), str(target / "rxrpc-interop-peer"), str(target / "rxrpc"))
+    packages = dict(PACKAGES)
+    for need in needs:
+        packages |= need.packages
+    install(packages)
+    c_peer = build_c("rxpeer")
+    build_ours("our peer and command", "-p", "rxrpc-interop", "-p", "rxrpc-cli")
+    for need in needs:
+        need.build()
+    return Built(c_peer, str(TARGET / "rxrpc-interop-peer"), str(TARGET / "rxrpc"))

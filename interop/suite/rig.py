@@ -13,6 +13,8 @@ from .prepare import HERE, OUT
 
 HOST = "127.0.0.1"
 tests = []
+# In front of every command: it dies with the thread that started it, even if nobody is left to end it.
+BOUND = ["setpriv", "--pdeathsig", "KILL"]
 
 
 class Failed(Exception):
@@ -25,13 +27,14 @@ class Test:
     body: typing.Callable
     limit: float
     waits: bool
+    needs: tuple
 
 
-def add(name, body, limit=30.0, waits=False):
-    """Make a test known. `limit` is in seconds; one that `waits` runs beside the others."""
+def add(name, body, limit=30.0, waits=False, needs=()):
+    """Make a test known. `limit` is in seconds; one that `waits` runs beside the others; see `prepare.Need`."""
     if any(t.name == name for t in tests):
         raise ValueError(f"two tests are called {name}")
-    tests.append(Test(name, body, limit, waits))
+    tests.append(Test(name, body, limit, waits, tuple(needs)))
 
 
 def free_port():
@@ -44,7 +47,7 @@ class Namespace:
     """A network namespace with only a loopback interface, for as long as it is entered."""
 
     def __enter__(self):
-        self.holder = subprocess.Popen(["unshare", "-n", "sleep", "900"], stdin=subprocess.DEVNULL)
+        self.holder = subprocess.Popen([*BOUND, "unshare", "-n", "sleep", "900"], stdin=subprocess.DEVNULL)
         own = os.readlink("/proc/self/ns/net")
         for _ in range(100):
             if os.readlink(f"/proc/{self.holder.pid}/ns/net") != own:
@@ -80,7 +83,9 @@ class Rig:
         """Start a process that ends with the test. Returns it and the path of its log."""
         path = self.log(name)
         with open(path, "w", encoding="utf-8") as out:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd)
+            process = subprocess.Popen(
+                [*BOUND, *command], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd
+            )
         self.processes.append(process)
         return process, path
 
@@ -116,12 +121,12 @@ class Rig:
         return self.our_server_process()[1]
 
     def pausing_server(self, pause):
-        """Our server that pauses its readers so many seconds. Returns its port, process and log."""
+        """Our server that pauses its readers so many seconds. Returns its port and its log."""
         port = free_port()
         command = [self.built.our_peer, "server", "-p", str(port), "--pause", str(int(pause * 1000))]
         process, path = self.start("our-server", command)
         self.wait_for(process, path, "listening")
-        return port, process, path
+        return port, path
 
     def proxy(self, dest, *options):
         """A proxy to the port that mistreats datagrams; see suite/proxy.py. Returns its port."""
@@ -137,7 +142,7 @@ class Rig:
         begun = time.monotonic()
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                [*BOUND, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 timeout=seconds, check=False,
             )
         except subprocess.TimeoutExpired as late:

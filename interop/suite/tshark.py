@@ -7,10 +7,10 @@ import calendar
 import json
 import time
 
-from . import prepare
+from .prepare import ROOT, Need
 from .rig import Failed, add, ended_well, must
 
-PACKAGES = {"tshark": "tshark"}
+TSHARK = Need({"tshark": "tshark"})
 
 # Ports of the captures that tshark does not take for Rx by itself.
 PORTS = (7019, 7029, 7039)
@@ -100,8 +100,7 @@ def as_tshark_has_it(packet):
 
 
 def compare(rig):
-    prepare.install(PACKAGES)
-    captures = sorted((prepare.ROOT / "testdata").glob("*.pcap"))
+    captures = sorted((ROOT / "testdata").glob("*.pcap"))
     must(len(captures) >= 38, f"only {len(captures)} captures in testdata/")
     frames = 0
     for capture in captures:
@@ -119,4 +118,4 @@ def compare(rig):
     print(f"     {len(captures)} captures, {frames} packets, {frames * len(FIELDS)} fields", flush=True)
 
 
-add("decode: the packets and fields that tshark finds in testdata/", compare, limit=300.0)
+add("decode: the packets and fields that tshark finds in testdata/", compare, limit=300.0, needs=[TSHARK])
