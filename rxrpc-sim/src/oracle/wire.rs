@@ -170,7 +170,6 @@ impl Wire {
         let Ok((header, rest)) = Header::parse(&packet.bytes) else {
             return Some((Oracle::Format, "a packet without a header".into()));
         };
-        coverage.sent(header.packet_type);
         if packet.bytes.len() > LARGEST {
             return Some((Oracle::Format, format!("{} bytes in a packet", packet.bytes.len())));
         }
@@ -213,7 +212,7 @@ impl Wire {
 
     pub(super) fn on_delivered(&mut self, to: NodeId, packet: &Packet, coverage: &mut Coverage) {
         let Ok((header, rest)) = Header::parse(&packet.bytes) else { return };
-        coverage.delivered(header.packet_type);
+        coverage.packet(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack);
         if header.serial == 0 || !is_call {
             return;
