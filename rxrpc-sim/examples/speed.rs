@@ -35,8 +35,10 @@ fn main() {
     let scale: f64 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(1.0);
     let only = std::env::args().nth(2);
     let skip = |name: &str| only.as_ref().is_some_and(|o| !name.starts_with(o.as_str()));
-    for (name, scenario) in [("small calls", small((400_000.0 * scale) as u32)), ("1 MiB, 1 % loss", large((800.0 * scale) as u32))]
-    {
+    for (name, scenario) in [
+        ("small calls", small((400_000.0 * scale) as u32)),
+        ("1 MiB, 1 % loss", large((800.0 * scale) as u32)),
+    ] {
         if skip(name) {
             continue;
         }

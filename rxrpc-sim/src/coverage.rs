@@ -443,16 +443,8 @@ mod tests {
         let mut reached: Vec<_> = coverage.table().into_iter().filter(|(_, _, n)| *n == 1).collect();
         reached.sort_unstable();
         let names: Vec<_> = reached.iter().map(|(_, name, _)| *name).collect();
-        let expected = [
-            "injected",
-            "down",
-            "version",
-            "IDLE",
-            "version",
-            "ended",
-            "amplification",
-            "endpoint-closed",
-        ];
+        let expected =
+            ["injected", "down", "version", "IDLE", "version", "ended", "amplification", "endpoint-closed"];
         assert_eq!(names, expected);
         assert_eq!(coverage.zeroes().len(), coverage.table().len() - expected.len());
         assert_eq!(AckReason::Idle.name(), "IDLE");

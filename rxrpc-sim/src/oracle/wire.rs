@@ -204,7 +204,11 @@ impl Wire {
             return None;
         }
         match body {
-            Body::Data(data) => check_data(lane, &data, from_client, packet.late),
+            Body::Data(data) => {
+                // A server that has forgotten the connection begins it anew.
+                let again = packet.late || (!from_client && (allow.eviction || allow.forgets));
+                check_data(lane, &data, from_client, again)
+            }
             Body::Ack(ack) => check_ack(lane, &ack, window, allow, coverage),
             _ => None,
         }
@@ -214,7 +218,7 @@ impl Wire {
         let Ok((header, rest)) = Header::parse(&packet.bytes) else { return };
         coverage.packet(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack);
-        if header.serial == 0 || !is_call {
+        if !is_call {
             return;
         }
         let Ok(body) = Body::parse(&header, rest) else { return };
@@ -240,7 +244,7 @@ impl Wire {
     }
 }
 
-fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, late: bool) -> Finding {
+fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) -> Finding {
     for segment in data.segments() {
         let Ok(segment) = segment else { return Some((Oracle::Format, "a jumbogram cut short".into())) };
         let last = segment.flags.contains(Flags::LAST_PACKET);
@@ -259,7 +263,7 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, late: bool) -
             lane.last = last.then_some(seq);
         } else if last != (lane.last == Some(seq)) {
             return Some((Oracle::Sequence, format!("packet {seq} changed whether it is the last")));
-        } else if seq < lane.told_first && !late {
+        } else if seq < lane.told_first && !again {
             let text = format!("packet {seq} again, acknowledged up to {}", lane.told_first);
             return Some((Oracle::Window, text));
         }
