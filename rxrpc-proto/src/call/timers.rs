@@ -59,6 +59,11 @@ impl Deadlines {
         self.lifetime = self.started.map(|started| started + after);
     }
 
+    /// When half of the silence was over that ends the call.
+    pub(crate) fn half_silent(&self) -> Option<Instant> {
+        Some(self.silence? - self.silence_after / 2)
+    }
+
     /// Something was heard, or the waiting begins.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.silence = Some(now + self.silence_after);
