@@ -145,7 +145,7 @@ impl Ledger {
             Err(CallError::Busy) => None,
             Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
             Err(CallError::PeerRestarted) => {
-                let lost = impatient || matches!(record.served, Some(Err(_)));
+                let lost = impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
                 unless(
                     allow.restarts || allow.rebinding || allow.eviction || allow.forgets || lost,
                     "its server was never away",
