@@ -262,14 +262,13 @@ impl Oracles {
             | Fault::DataAfterLast
             | Fault::UnexpectedReply
             | Fault::AckZeroFirst
-            | Fault::SackOverflow
             | Fault::ShortSack
             | Fault::ChallengeOnNull
             | Fault::UnexpectedResponse
             | Fault::DebugOff
             | Fault::FutureCall
             | Fault::EarlyReply => false,
-            Fault::AckOutsideWindow | Fault::UnexpectedAck => {
+            Fault::AckOutsideWindow | Fault::SackOverflow | Fault::UnexpectedAck => {
                 self.allow.restarts || self.allow.eviction || self.allow.forgets
             }
             // The answer to a wish for a newer service, when the call that wished is over already.
