@@ -281,8 +281,7 @@ impl Endpoint {
         call.turned_away = true;
         match busy {
             BusyPolicy::Fail if !after_abort => self.complete(now, key, Err(CallError::Busy)),
-            BusyPolicy::Fail => {}
-            BusyPolicy::Retry => {
+            BusyPolicy::Fail | BusyPolicy::Retry => {
                 if let Some(peer) = self.peers.get(call.peer as usize) {
                     call.send.on_turned_away(now, &bounds, &peer.rtt);
                 }
