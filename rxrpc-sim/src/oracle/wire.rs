@@ -15,6 +15,9 @@ type Finding = Option<(Oracle, String)>;
 /// Largest UDP payload that may be sent while there is no path MTU discovery.
 const LARGEST: usize = 1444;
 
+/// Packets that may be sent again while nothing is acknowledged: a window at each of some dozen time-outs.
+const STORM: u32 = 10_000;
+
 /// Which packets of a direction have arrived: all before `base`, and some after.
 #[derive(Clone, Copy, Debug)]
 struct Arrived {
@@ -72,6 +75,8 @@ struct Lane {
     edge: u32,
     /// Highest firstPacket it has sent.
     said_first: u32,
+    /// Packets it has sent again since it was last told of progress.
+    again: u32,
 }
 
 impl Lane {
@@ -84,6 +89,7 @@ impl Lane {
             told_first: 1,
             edge: 1 + INITIAL_WINDOW,
             said_first: 1,
+            again: 0,
         }
     }
 }
@@ -235,7 +241,10 @@ impl Wire {
                 }
             }
             Body::Ack(ack) if header.call_number == lane.call && packet.origin.is_some() => {
-                lane.told_first = lane.told_first.max(ack.fields.first_packet);
+                if ack.fields.first_packet > lane.told_first {
+                    lane.told_first = ack.fields.first_packet;
+                    lane.again = 0;
+                }
                 let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(0);
                 lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
             }
@@ -249,7 +258,8 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) 
         let Ok(segment) = segment else { return Some((Oracle::Format, "a jumbogram cut short".into())) };
         let last = segment.flags.contains(Flags::LAST_PACKET);
         let seq = segment.seq;
-        if seq > lane.sent {
+        let fresh = seq > lane.sent;
+        if fresh {
             if seq != lane.sent + 1 {
                 return Some((Oracle::Sequence, format!("packet {seq} after {}", lane.sent)));
             }
@@ -266,6 +276,10 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) 
         } else if seq < lane.told_first && !again {
             let text = format!("packet {seq} again, acknowledged up to {}", lane.told_first);
             return Some((Oracle::Window, text));
+        }
+        lane.again += u32::from(!fresh);
+        if lane.again > STORM {
+            return Some((Oracle::Work, format!("{STORM} packets sent again without progress")));
         }
         let asks = segment.flags.contains(Flags::REQUEST_ACK);
         if last && !from_client && asks {
