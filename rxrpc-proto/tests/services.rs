@@ -546,17 +546,25 @@ fn a_client_turned_away_again_and_again_asks_at_growing_intervals() {
 
 #[test]
 fn a_request_of_several_packets_that_is_turned_away_is_not_sent_at_every_answer() {
-    let mut pair = Pair::new();
-    let call = pair.begin(CallOptions { busy: BusyPolicy::Retry, ..Default::default() });
-    pair.write_all(CLIENT, call, &pattern(4000));
-    let end = pair.now + Duration::from_secs(10);
-    while pair.now < end && pair.step() {
-        while let Some(waiting) = pair.ends[SERVER].waiting(SERVICE) {
-            pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+    for (busy, after_abort) in [(BusyPolicy::Retry, false), (BusyPolicy::Fail, true)] {
+        let mut pair = Pair::new();
+        if after_abort {
+            let first = pair.request(b"x");
+            let _ = pair.accept();
+            pair.ends[CLIENT].call(first).unwrap().abort(AbortCode::RX_USER_ABORT);
+            pair.run_for(ms(100));
         }
+        let call = pair.begin(CallOptions { busy, ..Default::default() });
+        pair.write_all(CLIENT, call, &pattern(4000));
+        let end = pair.now + Duration::from_secs(10);
+        while pair.now < end && pair.step() {
+            while let Some(waiting) = pair.ends[SERVER].waiting(SERVICE) {
+                pair.ends[SERVER].reject(waiting, Rejection::Busy).unwrap();
+            }
+        }
+        let sent = pair.count(CLIENT, PacketType::Data);
+        assert!((6..30).contains(&sent), "{sent} packets of three in ten seconds");
     }
-    let sent = pair.count(CLIENT, PacketType::Data);
-    assert!((6..30).contains(&sent), "{sent} packets of three in ten seconds");
 }
 
 #[test]

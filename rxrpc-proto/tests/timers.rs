@@ -154,6 +154,26 @@ fn a_peer_heard_on_the_connection_but_not_for_the_call_has_lost_it() {
 }
 
 #[test]
+fn calls_that_fall_silent_together_have_no_restarted_peer() {
+    let mut solo = Solo::new(|_| {});
+    let target = Target::new(server_addr(), SERVICE);
+    let calls = [(); 2].map(|()| {
+        let call = solo.end.begin_call(&target, CallOptions::default()).unwrap();
+        solo.write_all(call, b"q");
+        call
+    });
+    let sent = solo.take();
+    let mut hand = Hand::answering(&sent[0].header);
+    for sent in &sent {
+        solo.wait(secs(1));
+        hand.cid = sent.header.cid;
+        solo.hear(server_addr(), &hand.ack(AckReason::Delay, 2, 0, &[]));
+    }
+    solo.wait(secs(21));
+    assert_eq!(calls.map(|call| solo.outcome(call)), [timed_out(TimeoutKind::Silence); 2]);
+}
+
+#[test]
 fn a_client_that_pauses_within_its_request_is_given_sixty_seconds_though_it_pings() {
     let (mut solo, mut hand, call) = serving(false, |_| {});
     solo.wait(secs(30));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use rxrpc_proto::wire::{AckReason, PacketType};
-use rxrpc_proto::{CallError, TimeoutKind, Wake};
+use rxrpc_proto::{CallError, Outcome, TimeoutKind, Wake};
 
 use crate::observer::LossReason;
 
@@ -34,7 +34,8 @@ pub enum CallStage {
 }
 
 impl CallStage {
-    const ALL: [CallStage; 10] = [
+    /// Every stage.
+    pub const ALL: [CallStage; 10] = [
         CallStage::Queued,
         CallStage::SendRequest,
         CallStage::AwaitReply,
@@ -76,7 +77,8 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Limit; 11] = [
+    /// Every limit.
+    pub const ALL: [Limit; 11] = [
         Limit::Calls,
         Limit::CallsPerPeer,
         Limit::Channels,
@@ -89,15 +91,6 @@ impl Limit {
         Limit::Versions,
         Limit::Amplification,
     ];
-}
-
-/// Counts of everything that was reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage {
-    counts: BTreeMap<(Kind, &'static str), u64>,
-    sent: [u64; 14],
-    delivered: [u64; 14],
-    reasons: [u64; 11],
 }
 
 /// What is counted.
@@ -113,7 +106,7 @@ pub enum Kind {
     AckReason,
     /// Reasons for timers.
     Wake,
-    /// Stages in which calls were seen.
+    /// Stages in which calls were ended, or found to have ended.
     Stage,
     /// Limits reached.
     Limit,
@@ -121,8 +114,53 @@ pub enum Kind {
     Outcome,
 }
 
+impl Kind {
+    /// Every kind, in the order of tables.
+    pub const ALL: [Kind; 8] = [
+        Kind::Fault,
+        Kind::Loss,
+        Kind::Packet,
+        Kind::AckReason,
+        Kind::Wake,
+        Kind::Stage,
+        Kind::Limit,
+        Kind::Outcome,
+    ];
+
+    /// The names of what is counted, in the order of the counters.
+    const fn names(self) -> &'static [&'static str] {
+        match self {
+            Kind::Fault => FAULTS,
+            Kind::Loss => &LOSSES,
+            Kind::Packet => &PACKETS,
+            Kind::AckReason => &REASONS,
+            Kind::Wake => &WAKES,
+            Kind::Stage => &STAGES,
+            Kind::Limit => &LIMITS,
+            Kind::Outcome => &OUTCOMES,
+        }
+    }
+}
+
+const LOSSES: [&str; LossReason::ALL.len()] = [
+    "loss",
+    "script",
+    "queue-full",
+    "codel",
+    "too-large",
+    "fragment",
+    "partition",
+    "checksum",
+    "no-mapping",
+    "refused",
+    "no-route",
+    "overflow",
+    "down",
+];
+
+/// By their numbers.
 const PACKETS: [&str; 14] = [
-    "none",
+    "",
     "data",
     "ack",
     "busy",
@@ -131,39 +169,79 @@ const PACKETS: [&str; 14] = [
     "challenge",
     "response",
     "debug",
-    "params9",
-    "params10",
-    "params11",
-    "params12",
+    "",
+    "",
+    "",
+    "",
     "version",
 ];
 
-const REASONS: [AckReason; 9] = [
-    AckReason::Requested,
-    AckReason::Duplicate,
-    AckReason::OutOfSequence,
-    AckReason::ExceedsWindow,
-    AckReason::NoSpace,
-    AckReason::Ping,
-    AckReason::PingResponse,
-    AckReason::Delay,
-    AckReason::Idle,
+/// By their numbers. NOSPACE is never sent.
+const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
+
+/// In the order of the variants.
+const WAKES: [&str; 13] = [
+    "retransmit",
+    "reorder",
+    "delayed-ack",
+    "keepalive",
+    "silence",
+    "request-gap",
+    "unreachable",
+    "lifetime",
+    "final-ack",
+    "connection-expiry",
+    "address-check",
+    "peer",
+    "version",
 ];
 
-const WAKES: [Wake; 13] = [
-    Wake::Retransmit,
-    Wake::Reorder,
-    Wake::DelayedAck,
-    Wake::Keepalive,
-    Wake::Silence,
-    Wake::RequestGap,
-    Wake::Lifetime,
-    Wake::FinalAck,
-    Wake::ConnectionExpiry,
-    Wake::AddressCheck,
-    Wake::Peer,
-    Wake::Version,
-    Wake::Unreachable,
+const STAGES: [&str; CallStage::ALL.len()] = [
+    "queued",
+    "send-request",
+    "await-reply",
+    "recv-reply",
+    "waiting",
+    "recv-request",
+    "working",
+    "send-reply",
+    "await-ack",
+    "ended",
+];
+
+const LIMITS: [&str; Limit::ALL.len()] = [
+    "calls",
+    "calls-per-peer",
+    "channels",
+    "write",
+    "window",
+    "beyond-window",
+    "backlog",
+    "connections",
+    "answers",
+    "versions",
+    "amplification",
+];
+
+/// How calls can end. A name in brackets is of an end that nothing leads to yet.
+const OUTCOMES: [&str; 17] = [
+    "ok",
+    "remote-abort",
+    "local-abort",
+    "protocol",
+    "busy",
+    "network",
+    "(local)",
+    "silence",
+    "request-gap",
+    "lifetime",
+    "peer-restarted",
+    "(path-mtu)",
+    "(too-long)",
+    "short",
+    "(excess)",
+    "endpoint-closed",
+    "(other)",
 ];
 
 /// Every fault that a scenario can hold, by the name it is counted under.
@@ -212,140 +290,95 @@ pub const FAULTS: &[&str] = &[
     "injected",
 ];
 
-/// How calls can end, by the name it is counted under.
-pub const OUTCOMES: &[&str] = &[
-    "ok",
-    "remote-abort",
-    "local-abort",
-    "protocol",
-    "busy",
-    "network",
-    "silence",
-    "request-gap",
-    "lifetime",
-    "peer-restarted",
-    "short",
-    "endpoint-closed",
-];
+/// Counts of everything that was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    faults: BTreeMap<&'static str, u64>,
+    losses: [u64; LOSSES.len()],
+    packets: [u64; PACKETS.len()],
+    reasons: [u64; REASONS.len()],
+    wakes: [u64; WAKES.len()],
+    stages: [u64; STAGES.len()],
+    limits: [u64; LIMITS.len()],
+    outcomes: [u64; OUTCOMES.len()],
+}
 
-fn outcome_name(outcome: &Result<(), CallError>) -> &'static str {
-    match outcome {
-        Ok(()) => "ok",
-        Err(CallError::RemoteAbort(_)) => "remote-abort",
-        Err(CallError::LocalAbort(_)) => "local-abort",
-        Err(CallError::Protocol(_)) => "protocol",
-        Err(CallError::Busy) => "busy",
-        Err(CallError::Network(_)) => "network",
-        Err(CallError::Local(_)) => "local",
-        Err(CallError::Timeout(TimeoutKind::Silence)) => "silence",
-        Err(CallError::Timeout(TimeoutKind::RequestGap)) => "request-gap",
-        Err(CallError::Timeout(TimeoutKind::Lifetime)) => "lifetime",
-        Err(CallError::PeerRestarted) => "peer-restarted",
-        Err(CallError::PathMtu) => "path-mtu",
-        Err(CallError::TooLong) => "too-long",
-        Err(CallError::Short) => "short",
-        Err(CallError::Excess) => "excess",
-        Err(CallError::EndpointClosed) => "endpoint-closed",
-        Err(_) => "other",
+fn add(counts: &mut [u64], i: usize) {
+    if let Some(count) = counts.get_mut(i) {
+        *count += 1;
     }
 }
 
 impl Coverage {
-    fn add(&mut self, kind: Kind, name: &'static str, n: u64) {
-        if n > 0 {
-            *self.counts.entry((kind, name)).or_insert(0) += n;
-        }
-    }
-
     /// A fault struck.
     pub fn fault(&mut self, name: &'static str) {
-        self.add(Kind::Fault, name, 1);
+        *self.faults.entry(name).or_insert(0) += 1;
     }
 
-    pub(crate) fn loss(&mut self, reason: LossReason) {
-        self.add(Kind::Loss, loss_name(reason), 1);
+    /// A packet was lost.
+    pub fn loss(&mut self, reason: LossReason) {
+        add(&mut self.losses, reason as usize);
     }
 
-    pub(crate) fn sent(&mut self, packet_type: PacketType) {
-        if let Some(count) = self.sent.get_mut(usize::from(packet_type.to_u8())) {
-            *count += 1;
-        }
+    /// A packet arrived.
+    pub fn packet(&mut self, packet_type: PacketType) {
+        add(&mut self.packets, usize::from(packet_type.to_u8()));
     }
 
-    pub(crate) fn delivered(&mut self, packet_type: PacketType) {
-        if let Some(count) = self.delivered.get_mut(usize::from(packet_type.to_u8())) {
-            *count += 1;
-        }
+    /// An ACK was sent.
+    pub fn reason(&mut self, reason: AckReason) {
+        add(&mut self.reasons, usize::from(reason.to_u8()));
     }
 
-    pub(crate) fn reason(&mut self, reason: AckReason) {
-        if let Some(count) = self.reasons.get_mut(usize::from(reason.to_u8())) {
-            *count += 1;
-        }
-    }
-
-    pub(crate) fn wake(&mut self, wake: Wake) {
-        self.add(Kind::Wake, wake_name(wake), 1);
+    /// A timer came due.
+    pub fn wake(&mut self, wake: Wake) {
+        add(&mut self.wakes, wake as usize);
     }
 
     /// A call was seen at this stage.
     pub fn stage(&mut self, stage: CallStage) {
-        self.add(Kind::Stage, stage_name(stage), 1);
+        add(&mut self.stages, stage as usize);
     }
 
     /// A limit was reached.
     pub fn limit(&mut self, limit: Limit) {
-        self.add(Kind::Limit, limit_name(limit), 1);
+        add(&mut self.limits, limit as usize);
     }
 
     /// A call ended.
-    pub fn outcome(&mut self, outcome: &Result<(), CallError>) {
-        self.add(Kind::Outcome, outcome_name(outcome), 1);
+    pub fn outcome(&mut self, outcome: &Outcome) {
+        add(&mut self.outcomes, outcome_index(outcome));
+    }
+
+    fn arrays(&self) -> [&[u64]; 7] {
+        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes } = self;
+        [losses, packets, reasons, wakes, stages, limits, outcomes]
     }
 
     /// Add the counts of another run.
     pub fn merge(&mut self, other: &Coverage) {
-        for ((kind, name), n) in &other.counts {
-            self.add(*kind, name, *n);
+        for (name, n) in &other.faults {
+            *self.faults.entry(name).or_insert(0) += n;
         }
-        let pairs = [
-            (&mut self.sent[..], &other.sent[..]),
-            (&mut self.delivered[..], &other.delivered[..]),
-            (&mut self.reasons[..], &other.reasons[..]),
-        ];
-        for (mine, theirs) in pairs {
+        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes } = self;
+        let mine: [&mut [u64]; 7] = [losses, packets, reasons, wakes, stages, limits, outcomes];
+        for (mine, theirs) in mine.into_iter().zip(other.arrays()) {
             mine.iter_mut().zip(theirs).for_each(|(m, t)| *m += t);
-        }
-    }
-
-    /// How often something was reached.
-    #[must_use]
-    pub fn count(&self, kind: Kind, name: &str) -> u64 {
-        let find = |names: &[&str]| names.iter().position(|n| *n == name);
-        match kind {
-            Kind::Packet => find(&PACKETS).map_or(0, |i| self.delivered[i]),
-            Kind::AckReason => {
-                let reason = REASONS.iter().find(|r| r.name() == name);
-                reason.map_or(0, |r| self.reasons[usize::from(r.to_u8())])
-            }
-            _ => self.counts.iter().find(|((k, n), _)| *k == kind && *n == name).map_or(0, |(_, n)| *n),
         }
     }
 
     /// Everything that a campaign is to reach, with how often it did.
     #[must_use]
     pub fn table(&self) -> Vec<(Kind, &'static str, u64)> {
-        let mut names: Vec<(Kind, &'static str)> = FAULTS.iter().map(|n| (Kind::Fault, *n)).collect();
-        // Nobody sends ACKALL or a handshake of ours here, but attackers do.
-        names.extend((1..PACKETS.len()).filter(|i| *i <= 8 || *i == 13).map(|i| (Kind::Packet, PACKETS[i])));
-        names.extend(
-            REASONS.iter().filter(|r| **r != AckReason::NoSpace).map(|r| (Kind::AckReason, r.name())),
-        );
-        names.extend(WAKES.iter().map(|w| (Kind::Wake, wake_name(*w))));
-        names.extend(CallStage::ALL.iter().map(|s| (Kind::Stage, stage_name(*s))));
-        names.extend(Limit::ALL.iter().map(|l| (Kind::Limit, limit_name(*l))));
-        names.extend(OUTCOMES.iter().map(|o| (Kind::Outcome, *o)));
-        names.into_iter().map(|(kind, name)| (kind, name, self.count(kind, name))).collect()
+        let mut table: Vec<_> = FAULTS
+            .iter()
+            .map(|name| (Kind::Fault, *name, self.faults.get(name).copied().unwrap_or(0)))
+            .collect();
+        for (kind, counts) in Kind::ALL.into_iter().skip(1).zip(self.arrays()) {
+            let rows = kind.names().iter().zip(counts).map(|(name, n)| (kind, *name, *n));
+            table.extend(rows.filter(|(_, name, _)| !name.is_empty() && !name.starts_with('(')));
+        }
+        table
     }
 
     /// What a campaign is to reach and did not.
@@ -369,70 +402,62 @@ impl fmt::Display for Coverage {
     }
 }
 
-fn loss_name(reason: LossReason) -> &'static str {
-    match reason {
-        LossReason::Loss => "loss",
-        LossReason::Script => "script",
-        LossReason::QueueFull => "queue-full",
-        LossReason::CoDel => "codel",
-        LossReason::TooLarge => "too-large",
-        LossReason::Fragment => "fragment",
-        LossReason::Partition => "partition",
-        LossReason::Checksum => "checksum",
-        LossReason::NoMapping => "no-mapping",
-        LossReason::Refused => "refused",
-        LossReason::NoRoute => "no-route",
-        LossReason::Overflow => "overflow",
-        LossReason::Down => "down",
-        LossReason::SenderGone => "sender-gone",
+/// Place in [`OUTCOMES`].
+const fn outcome_index(outcome: &Outcome) -> usize {
+    match outcome {
+        Ok(()) => 0,
+        Err(CallError::RemoteAbort(_)) => 1,
+        Err(CallError::LocalAbort(_)) => 2,
+        Err(CallError::Protocol(_)) => 3,
+        Err(CallError::Busy) => 4,
+        Err(CallError::Network(_)) => 5,
+        Err(CallError::Local(_)) => 6,
+        Err(CallError::Timeout(TimeoutKind::Silence)) => 7,
+        Err(CallError::Timeout(TimeoutKind::RequestGap)) => 8,
+        Err(CallError::Timeout(TimeoutKind::Lifetime)) => 9,
+        Err(CallError::PeerRestarted) => 10,
+        Err(CallError::PathMtu) => 11,
+        Err(CallError::TooLong) => 12,
+        Err(CallError::Short) => 13,
+        Err(CallError::Excess) => 14,
+        Err(CallError::EndpointClosed) => 15,
+        Err(_) => 16,
     }
 }
 
-fn wake_name(wake: Wake) -> &'static str {
-    match wake {
-        Wake::Retransmit => "retransmit",
-        Wake::Reorder => "reorder",
-        Wake::DelayedAck => "delayed-ack",
-        Wake::Keepalive => "keepalive",
-        Wake::Silence => "silence",
-        Wake::RequestGap => "request-gap",
-        Wake::Lifetime => "lifetime",
-        Wake::FinalAck => "final-ack",
-        Wake::ConnectionExpiry => "connection-expiry",
-        Wake::AddressCheck => "address-check",
-        Wake::Peer => "peer",
-        Wake::Version => "version",
-        Wake::Unreachable => "unreachable",
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn stage_name(stage: CallStage) -> &'static str {
-    match stage {
-        CallStage::Queued => "queued",
-        CallStage::SendRequest => "send-request",
-        CallStage::AwaitReply => "await-reply",
-        CallStage::RecvReply => "recv-reply",
-        CallStage::Waiting => "waiting",
-        CallStage::RecvRequest => "recv-request",
-        CallStage::Working => "working",
-        CallStage::SendReply => "send-reply",
-        CallStage::AwaitAck => "await-ack",
-        CallStage::Ended => "ended",
+    #[test]
+    fn each_counter_has_the_name_of_what_it_counts() {
+        let mut coverage = Coverage::default();
+        coverage.wake(Wake::Version);
+        coverage.reason(AckReason::Idle);
+        coverage.packet(PacketType::Version);
+        coverage.loss(LossReason::Down);
+        coverage.stage(CallStage::Ended);
+        coverage.limit(Limit::Amplification);
+        coverage.outcome(&Err(CallError::EndpointClosed));
+        coverage.fault("injected");
+        let mut reached: Vec<_> = coverage.table().into_iter().filter(|(_, _, n)| *n == 1).collect();
+        reached.sort_unstable();
+        let names: Vec<_> = reached.iter().map(|(_, name, _)| *name).collect();
+        let expected =
+            ["injected", "down", "version", "IDLE", "version", "ended", "amplification", "endpoint-closed"];
+        assert_eq!(names, expected);
+        assert_eq!(coverage.zeroes().len(), coverage.table().len() - expected.len());
+        assert_eq!(AckReason::Idle.name(), "IDLE");
     }
-}
 
-fn limit_name(limit: Limit) -> &'static str {
-    match limit {
-        Limit::Calls => "calls",
-        Limit::CallsPerPeer => "calls-per-peer",
-        Limit::Channels => "channels",
-        Limit::Write => "write",
-        Limit::Window => "window",
-        Limit::BeyondWindow => "beyond-window",
-        Limit::Backlog => "backlog",
-        Limit::Connections => "connections",
-        Limit::Answers => "answers",
-        Limit::Versions => "versions",
-        Limit::Amplification => "amplification",
+    #[test]
+    fn merging_adds() {
+        let mut a = Coverage::default();
+        a.fault("crash");
+        a.limit(Limit::Calls);
+        let b = a.clone();
+        a.merge(&b);
+        let twice: Vec<_> = a.table().into_iter().filter(|(_, _, n)| *n == 2).collect();
+        assert_eq!(twice.len(), 2);
     }
 }

@@ -22,7 +22,7 @@ mod workload;
 mod world;
 
 pub use check::{Divergence, check, compare};
-pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, OUTCOMES};
+pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit};
 pub use net::{Control, Element, build, network_error};
 pub use observer::{Fate, LossReason, Observer};
 pub use oracle::{Oracle, Oracles, Violation};

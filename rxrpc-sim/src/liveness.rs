@@ -79,6 +79,8 @@ struct Bounds<'a> {
     round_trip: Micros,
     silence: Micros,
     keepalive: Micros,
+    /// The last replay of an old packet comes so much later.
+    latest: Micros,
     /// Longest delay that the faults added, which round-trip estimates may still contain.
     strangest: Micros,
 }
@@ -104,6 +106,7 @@ impl<'a> Bounds<'a> {
             round_trip: 2 * delay + longest(|e| e.delayed_ack) + longest(|e| e.rto_min),
             silence: longest(|e| e.silence).max(calls),
             keepalive: longest(|e| e.keepalive),
+            latest: scenario.links.iter().map(latest).max().unwrap_or(0),
             strangest: scenario.links.iter().map(strangest).max().unwrap_or(0),
         }
     }
@@ -144,10 +147,10 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    /// How long servers may have calls whose clients have ended them: until they ask, or hear nothing.
+    /// How long servers may have calls whose clients have ended them. Nothing tells a server of that once another
+    /// call has followed on the channel; then it waits for its silence, which replays may draw out.
     fn served(&self) -> Micros {
-        let unheard = if self.forgotten { self.silence } else { self.keepalive };
-        unheard + self.keepalive + self.round_trip * ROUND_TRIPS
+        self.silence + self.latest + self.keepalive + self.round_trip * ROUND_TRIPS
     }
 }
 
@@ -155,6 +158,11 @@ impl<'a> Bounds<'a> {
 fn is_tight(e: &EndpointSpec) -> bool {
     let least = e.receive_per_call.min(e.receive_per_peer).min(e.receive_total);
     least < 128 << 10 || e.window < 4 || e.socket_receive_buffer < 64 << 10
+}
+
+fn latest(link: &LinkSpec) -> Micros {
+    let of = |kind: &ElementKind| if let ElementKind::Replay { after, .. } = kind { *after } else { 0 };
+    link.elements.iter().map(|e| of(&e.kind)).max().unwrap_or(0)
 }
 
 fn strangest(link: &LinkSpec) -> Micros {

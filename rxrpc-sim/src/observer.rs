@@ -35,13 +35,11 @@ pub enum LossReason {
     Overflow,
     /// The node is down.
     Down,
-    /// It was sent by a node that has since crashed.
-    SenderGone,
 }
 
 impl LossReason {
     /// Every reason.
-    pub const ALL: [LossReason; 14] = [
+    pub const ALL: [LossReason; 13] = [
         LossReason::Loss,
         LossReason::Script,
         LossReason::QueueFull,
@@ -55,7 +53,6 @@ impl LossReason {
         LossReason::NoRoute,
         LossReason::Overflow,
         LossReason::Down,
-        LossReason::SenderGone,
     ];
 }
 

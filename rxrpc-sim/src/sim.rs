@@ -356,6 +356,11 @@ impl Sim {
                 self.dispatch_ready();
                 true
             }
+            // Bytes that nobody saw change may say that all has arrived when it has not; and where there is no room
+            // for a peer's second connection, the two may push each other out for ever.
+            Phase::Healed if self.world.oracles.is_tainted() || self.world.oracles.allow.eviction => {
+                self.end()
+            }
             Phase::Healed => {
                 let text = self.liveness.complaint(self.world.now, &self.world.oracles);
                 self.world.violation(None, Oracle::Liveness, text);

@@ -104,7 +104,7 @@ fn endpoint(rng: &mut Rng) -> EndpointSpec {
     seldom(rng, &mut e.calls_per_peer, &[1, 2, 8]);
     seldom(rng, &mut e.connections_per_bundle, &[1, 2]);
     seldom(rng, &mut e.service_connections, &[1, 3]);
-    seldom(rng, &mut e.unvalidated_connections, &[1, 2]);
+    seldom(rng, &mut e.unvalidated_connections, &[1, 8]);
     seldom(rng, &mut e.unvalidated_per_peer, &[1, 2]);
     seldom(rng, &mut e.receive_per_call, &[1500, 8 << 10, 64 << 10]);
     seldom(rng, &mut e.receive_per_peer, &[4 << 10, 64 << 10]);

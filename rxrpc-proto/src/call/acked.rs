@@ -376,6 +376,20 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_lost_twice_goes_again_though_a_later_one_is_on_its_way() {
+        let (mut half, rtt) = (sending(2), Rtt::default());
+        // The path was found so slow that a time-out says nothing of the second packet.
+        let slow = Delivered { seq: 9, sent: Sent { at: ms(0), serial: 9 }, retransmitted: false };
+        half.rack.on_delivered(slow, ms(3_600_000), None);
+        for at in [ms(1000), ms(3000)] {
+            half.on_timeout(at, &PathTimes::default());
+            assert_eq!((half.in_flight, half.cc.window()), (1, 1));
+            assert_eq!(half.next_lost().map(|l| l.0), Some(1));
+            half.on_resent(1, Sent { at, serial: 200 }, &BOUNDS, &rtt);
+        }
+    }
+
+    #[test]
     fn a_time_out_with_everything_acked_softly_asks_with_the_first() {
         let (mut half, mut rtt) = (sending(2), Rtt::default());
         half.on_ack(ms(20), &ack(1, 2, 0, &[1, 1]), &mut rtt, &BOUNDS).unwrap();

@@ -221,10 +221,15 @@ impl SendHalf {
         {
             self.lost.pop_front();
         }
-        if self.in_flight >= self.cc.window() && self.retransmitted > 0 {
+        if self.lost.is_empty() || (self.in_flight >= self.cc.window() && self.is_repairing()) {
             return None;
         }
         self.lost.iter().find_map(|&seq| self.resendable(seq).map(|packet| (seq, packet)))
+    }
+
+    /// Whether a packet that was sent again is on its way. One that is lost once more is not.
+    fn is_repairing(&self) -> bool {
+        self.retransmitted > 0 && self.packets.iter().any(|p| p.retransmitted && !p.lost && !p.acked)
     }
 
     /// The packet, if it is lost and the peer's window takes it. The first one not acknowledged always may go.

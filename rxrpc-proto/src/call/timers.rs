@@ -59,6 +59,11 @@ impl Deadlines {
         self.lifetime = self.started.map(|started| started + after);
     }
 
+    /// When half of the silence was over that ends the call.
+    pub(crate) fn half_silent(&self) -> Option<Instant> {
+        Some(self.silence? - self.silence_after / 2)
+    }
+
     /// Something was heard, or the waiting begins.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.silence = Some(now + self.silence_after);
@@ -72,24 +77,27 @@ impl Call {
         if !self.state.is_live() {
             return None;
         }
-        let loss = match self.send.timer {
-            Some(LossTimer::Reorder(at)) => Some((at, Wake::Reorder)),
-            Some(LossTimer::Timeout(at)) => Some((at, Wake::Retransmit)),
-            None => None,
+        // One by one: an array of options costs several times as much, and this runs for each packet.
+        let mut first: Option<(Instant, Wake)> = None;
+        let mut consider = |at: Option<Instant>, wake| {
+            if let Some(at) = at
+                && first.is_none_or(|(earliest, _)| at < earliest)
+            {
+                first = Some((at, wake));
+            }
         };
+        match self.send.timer {
+            Some(LossTimer::Reorder(at)) => consider(Some(at), Wake::Reorder),
+            Some(LossTimer::Timeout(at)) => consider(Some(at), Wake::Retransmit),
+            None => {}
+        }
         let d = &self.deadlines;
-        let gap = d.request_gap.filter(|_| self.state == State::RecvRequest);
-        [
-            loss,
-            self.ack.deadline().map(|at| (at, Wake::DelayedAck)),
-            d.keepalive.map(|at| (at, Wake::Keepalive)),
-            d.silence.map(|at| (at, Wake::Silence)),
-            gap.map(|at| (at, Wake::RequestGap)),
-            d.unreachable.map(|(at, _)| (at, Wake::Unreachable)),
-            d.lifetime.map(|at| (at, Wake::Lifetime)),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at)
+        consider(self.ack.deadline(), Wake::DelayedAck);
+        consider(d.keepalive, Wake::Keepalive);
+        consider(d.silence, Wake::Silence);
+        consider(d.request_gap.filter(|_| self.state == State::RecvRequest), Wake::RequestGap);
+        consider(d.unreachable.map(|(at, _)| at), Wake::Unreachable);
+        consider(d.lifetime, Wake::Lifetime);
+        first
     }
 }

@@ -146,6 +146,8 @@ pub(crate) struct Connection {
     serial: u32,
     /// Highest serial of the peer.
     pub(crate) heard_serial: Option<u32>,
+    /// When it came.
+    pub(crate) heard_at: Instant,
     pub(crate) channels: [Channel; CHANNELS],
     pub(crate) replays: TokenBucket,
     /// Unused since.
@@ -185,6 +187,7 @@ impl Connection {
             security_index: 0,
             serial: init.first_serial,
             heard_serial: None,
+            heard_at: init.now,
             channels: [Channel::default(); CHANNELS],
             replays: TokenBucket::new(init.replays_per_second),
             idle_since: Some(init.now),
@@ -212,9 +215,10 @@ impl Connection {
     }
 
     /// A packet of the peer named this serial.
-    pub(crate) fn note_serial(&mut self, serial: u32) {
+    pub(crate) fn note_serial(&mut self, now: Instant, serial: u32) {
         if self.heard_serial.is_none_or(|highest| serial.wrapping_sub(highest) as i32 > 0) {
             self.heard_serial = Some(serial);
+            self.heard_at = now;
         }
     }
 

@@ -56,7 +56,7 @@ impl Endpoint {
         self.note_address(now, path, key, header, body);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         if header.serial != 0 {
-            connection.note_serial(header.serial);
+            connection.note_serial(now, header.serial);
         }
         match body {
             Body::Abort(code) if header.call_number == 0 => return self.on_connection_abort(now, key, *code),

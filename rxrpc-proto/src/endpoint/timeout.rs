@@ -70,19 +70,20 @@ impl Endpoint {
         self.touch(key);
     }
 
-    /// Nothing was heard for the call. If the connection was heard since, the peer lives but has lost the call.
+    /// Nothing was heard for the call. If it was asked about, and the connection was heard long after the call, the
+    /// peer lives but has lost the call. When the path fails, calls of a connection fall silent one soon after the
+    /// other: that says nothing.
     fn silence_error(&self, call: &Call) -> CallError {
         if call.turned_away {
             return CallError::Busy;
         }
         let connection = call.place.and_then(|p| self.connections.get(p.connection as usize));
-        let heard = connection.and_then(|c| c.heard_serial);
-        match (heard, call.heard_serial) {
-            (Some(connection), Some(call)) if connection.wrapping_sub(call) as i32 > 0 => {
-                CallError::PeerRestarted
-            }
-            _ => CallError::Timeout(TimeoutKind::Silence),
+        let asked = call.ping.is_some() || call.send.in_flight > 0;
+        let heard = |since| connection.is_some_and(|c| c.heard_serial.is_some() && c.heard_at >= since);
+        if call.heard_serial.is_some() && asked && call.deadlines.half_silent().is_some_and(heard) {
+            return CallError::PeerRestarted;
         }
+        CallError::Timeout(TimeoutKind::Silence)
     }
 
     fn on_loss_timer(&mut self, now: Instant, key: u32) {

@@ -24,23 +24,29 @@ pub(super) struct Amplification {
     accounts: BTreeMap<(NodeId, SocketAddr), Account>,
     /// By node: it holds back at all.
     validates: Vec<bool>,
-    /// The account used last, which most packets are for.
-    last: Option<((NodeId, SocketAddr), bool)>,
+    /// By node: the address that was found trusted last, which most packets are for.
+    last: Vec<Option<SocketAddr>>,
 }
 
 impl Amplification {
     pub(super) fn new(scenario: &Scenario) -> Self {
-        let validates = scenario.nodes.iter().map(|n| n.endpoint.validate_peers).collect();
-        Amplification { accounts: BTreeMap::new(), validates, last: None }
+        let validates: Vec<bool> = scenario.nodes.iter().map(|n| n.endpoint.validate_peers).collect();
+        Amplification { accounts: BTreeMap::new(), last: vec![None; validates.len()], validates }
     }
 
     pub(super) fn on_restart(&mut self, node: NodeId) {
         self.accounts.retain(|(n, _), _| *n != node);
-        self.last = None;
+        self.last[usize::from(node)] = None;
     }
 
-    fn is_known_good(&self, key: &(NodeId, SocketAddr)) -> bool {
-        self.last == Some((*key, true))
+    fn is_known_good(&self, (node, addr): &(NodeId, SocketAddr)) -> bool {
+        self.last.get(usize::from(*node)) == Some(&Some(*addr))
+    }
+
+    fn note(&mut self, (node, addr): (NodeId, SocketAddr), trusted: bool) {
+        if let Some(last) = self.last.get_mut(usize::from(node)).filter(|_| trusted) {
+            *last = Some(addr);
+        }
     }
 
     pub(super) fn on_delivered(&mut self, to: NodeId, packet: &Packet) {
@@ -52,7 +58,8 @@ impl Amplification {
         account.received += packet.ip_len() as u64;
         // An acknowledgement that names a serial may be the proof; that it is right is the endpoint's business.
         account.trusted |= names_serial(&packet.bytes);
-        self.last = Some((key, account.trusted));
+        let trusted = account.trusted;
+        self.note(key, trusted);
     }
 
     pub(super) fn on_sent(
@@ -72,8 +79,9 @@ impl Amplification {
             Err(_) => (false, false),
         };
         account.trusted |= is_ours;
-        self.last = Some((key, account.trusted));
         if account.trusted || is_version {
+            let trusted = account.trusted;
+            self.note(key, trusted);
             return None;
         }
         account.sent += packet.ip_len() as u64;

@@ -125,7 +125,7 @@ impl Ledger {
     }
 
     fn judge_client(&self, record: &Record, outcome: Outcome, checks: Checks<'_>) -> Option<String> {
-        let Checks { allow, tainted, anonymous, crashed_client } = checks;
+        let Checks { allow, tainted, anonymous, crashed_client, impatient } = checks;
         if tainted || crashed_client {
             return None;
         }
@@ -145,7 +145,7 @@ impl Ledger {
             Err(CallError::Busy) => None,
             Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
             Err(CallError::PeerRestarted) => {
-                let lost = matches!(record.served, Some(Err(_)));
+                let lost = impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
                 unless(
                     allow.restarts || allow.rebinding || allow.eviction || allow.forgets || lost,
                     "its server was never away",
@@ -214,6 +214,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) anonymous: bool,
     /// The client itself crashed.
     pub(crate) crashed_client: bool,
+    /// It takes for silence what is shorter than the pauses of a peer that works.
+    pub(crate) impatient: bool,
 }
 
 /// Whether somebody has reason to abort with this code.
@@ -221,7 +223,8 @@ fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<S
     let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
     let lost = allow.restarts || allow.eviction || allow.forgets || allow.rebinding;
     let excuse = match code {
-        AbortCode::RX_PROTOCOL_ERROR => allow.restarts || allow.rejects,
+        // A server that forgot the connection may have forgotten the upgrade.
+        AbortCode::RX_PROTOCOL_ERROR => allow.restarts || allow.rejects || (allow.upgrades && lost),
         // A server that lost its client's packets ends calls that its application never got.
         AbortCode::RX_CALL_TIMEOUT | AbortCode::RX_CALL_DEAD => true,
         AbortCode::RX_INVALID_OPERATION => lost || gave_up,

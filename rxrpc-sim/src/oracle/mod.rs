@@ -119,6 +119,8 @@ pub(crate) struct Allowances {
     pub(crate) icmp: bool,
     /// Services turn calls away with codes of their own.
     pub(crate) rejects: bool,
+    /// So much is lost that a peer may seem to have forgotten a call.
+    pub(crate) heavy_loss: bool,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
     /// Clients ask for newer services.
@@ -148,6 +150,7 @@ impl Allowances {
             match &element.kind {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
                 ElementKind::Icmp { .. } => allow.icmp = true,
+                ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
                 ElementKind::Replay { after, .. } => longest = longest.max(*after),
                 _ => {}
             }
@@ -259,14 +262,13 @@ impl Oracles {
             | Fault::DataAfterLast
             | Fault::UnexpectedReply
             | Fault::AckZeroFirst
-            | Fault::SackOverflow
             | Fault::ShortSack
             | Fault::ChallengeOnNull
             | Fault::UnexpectedResponse
             | Fault::DebugOff
             | Fault::FutureCall
             | Fault::EarlyReply => false,
-            Fault::AckOutsideWindow | Fault::UnexpectedAck => {
+            Fault::AckOutsideWindow | Fault::SackOverflow | Fault::UnexpectedAck => {
                 self.allow.restarts || self.allow.eviction || self.allow.forgets
             }
             // The answer to a wish for a newer service, when the call that wished is over already.

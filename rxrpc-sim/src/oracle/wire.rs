@@ -15,6 +15,9 @@ type Finding = Option<(Oracle, String)>;
 /// Largest UDP payload that may be sent while there is no path MTU discovery.
 const LARGEST: usize = 1444;
 
+/// Packets that may be sent again while nothing is acknowledged: a window at each of some dozen time-outs.
+const STORM: u32 = 10_000;
+
 /// Which packets of a direction have arrived: all before `base`, and some after.
 #[derive(Clone, Copy, Debug)]
 struct Arrived {
@@ -72,6 +75,8 @@ struct Lane {
     edge: u32,
     /// Highest firstPacket it has sent.
     said_first: u32,
+    /// Packets it has sent again since it was last told of progress.
+    again: u32,
 }
 
 impl Lane {
@@ -84,6 +89,7 @@ impl Lane {
             told_first: 1,
             edge: 1 + INITIAL_WINDOW,
             said_first: 1,
+            again: 0,
         }
     }
 }
@@ -170,7 +176,6 @@ impl Wire {
         let Ok((header, rest)) = Header::parse(&packet.bytes) else {
             return Some((Oracle::Format, "a packet without a header".into()));
         };
-        coverage.sent(header.packet_type);
         if packet.bytes.len() > LARGEST {
             return Some((Oracle::Format, format!("{} bytes in a packet", packet.bytes.len())));
         }
@@ -205,7 +210,11 @@ impl Wire {
             return None;
         }
         match body {
-            Body::Data(data) => check_data(lane, &data, from_client, packet.late),
+            Body::Data(data) => {
+                // A server that has forgotten the connection begins it anew.
+                let again = packet.late || (!from_client && (allow.eviction || allow.forgets));
+                check_data(lane, &data, from_client, again)
+            }
             Body::Ack(ack) => check_ack(lane, &ack, window, allow, coverage),
             _ => None,
         }
@@ -213,9 +222,9 @@ impl Wire {
 
     pub(super) fn on_delivered(&mut self, to: NodeId, packet: &Packet, coverage: &mut Coverage) {
         let Ok((header, rest)) = Header::parse(&packet.bytes) else { return };
-        coverage.delivered(header.packet_type);
+        coverage.packet(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack);
-        if header.serial == 0 || !is_call {
+        if !is_call {
             return;
         }
         let Ok(body) = Body::parse(&header, rest) else { return };
@@ -232,7 +241,10 @@ impl Wire {
                 }
             }
             Body::Ack(ack) if header.call_number == lane.call && packet.origin.is_some() => {
-                lane.told_first = lane.told_first.max(ack.fields.first_packet);
+                if ack.fields.first_packet > lane.told_first {
+                    lane.told_first = ack.fields.first_packet;
+                    lane.again = 0;
+                }
                 let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(0);
                 lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
             }
@@ -241,12 +253,13 @@ impl Wire {
     }
 }
 
-fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, late: bool) -> Finding {
+fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) -> Finding {
     for segment in data.segments() {
         let Ok(segment) = segment else { return Some((Oracle::Format, "a jumbogram cut short".into())) };
         let last = segment.flags.contains(Flags::LAST_PACKET);
         let seq = segment.seq;
-        if seq > lane.sent {
+        let fresh = seq > lane.sent;
+        if fresh {
             if seq != lane.sent + 1 {
                 return Some((Oracle::Sequence, format!("packet {seq} after {}", lane.sent)));
             }
@@ -258,11 +271,15 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, late: bool) -
             }
             lane.sent = seq;
             lane.last = last.then_some(seq);
-        } else if last != (lane.last == Some(seq)) {
+        } else if last != (lane.last == Some(seq)) && !again {
             return Some((Oracle::Sequence, format!("packet {seq} changed whether it is the last")));
-        } else if seq < lane.told_first && !late {
+        } else if seq < lane.told_first && !again {
             let text = format!("packet {seq} again, acknowledged up to {}", lane.told_first);
             return Some((Oracle::Window, text));
+        }
+        lane.again += u32::from(!fresh);
+        if lane.again > STORM {
+            return Some((Oracle::Work, format!("{STORM} packets sent again without progress")));
         }
         let asks = segment.flags.contains(Flags::REQUEST_ACK);
         if last && !from_client && asks {

@@ -153,6 +153,16 @@ impl LossModel {
         ("satellite", LossModel::Gilbert { to_bad: 0.005, to_good: 0.02, good: 0.0, bad: 0.8 }),
     ];
 
+    /// The loss at its worst.
+    #[must_use]
+    pub fn worst(&self) -> f64 {
+        match self {
+            LossModel::Bernoulli { p } => *p,
+            LossModel::Gilbert { bad, .. } => *bad,
+            LossModel::Correlated { p, .. } => *p + 0.2,
+        }
+    }
+
     /// The preset of this name.
     #[must_use]
     pub fn preset(name: &str) -> Option<LossModel> {

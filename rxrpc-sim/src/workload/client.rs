@@ -179,10 +179,12 @@ impl App {
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
         let allow = reach.world.oracles.allow;
         let tainted = reach.world.oracles.is_tainted();
-        let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false };
+        let limits = self.limits(&self.scenario.calls[spec as usize]);
+        let impatient =
+            limits[1] < 2 * self.scenario.nodes.iter().map(|n| n.endpoint.keepalive).max().unwrap_or(0);
+        let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
         let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
         self.report(reach, finding);
-        let limits = self.limits(&self.scenario.calls[spec as usize]);
         self.check_deadline(reach, outcome, after, limits);
         match outcome {
             Ok(()) => self.read_client(reach, slot),
@@ -310,7 +312,13 @@ impl App {
             Ending::ClientForgets => {
                 let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
                 let allow = reach.world.oracles.allow;
-                let checks = Checks { allow: &allow, tainted: false, anonymous: true, crashed_client: true };
+                let checks = Checks {
+                    allow: &allow,
+                    tainted: false,
+                    anonymous: true,
+                    crashed_client: true,
+                    impatient: true,
+                };
                 reach.world.coverage.outcome(&gone);
                 let finding = reach.world.oracles.ledger.end_client(place, gone, checks);
                 self.report(reach, finding);
@@ -347,7 +355,13 @@ impl App {
         let allow = world.oracles.allow;
         for call in self.clients.calls.drain().filter(|c| !c.ended) {
             let gone = Err(CallError::EndpointClosed);
-            let checks = Checks { allow: &allow, tainted: true, anonymous: true, crashed_client: true };
+            let checks = Checks {
+                allow: &allow,
+                tainted: true,
+                anonymous: true,
+                crashed_client: true,
+                impatient: true,
+            };
             let _ = world.oracles.ledger.end_client(call.place, gone, checks);
         }
     }

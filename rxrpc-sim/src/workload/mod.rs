@@ -105,7 +105,9 @@ fn slack(scenario: &Scenario, node: NodeId) -> Duration {
         _ => Duration::ZERO,
     });
     let blocked = if spec.socket.blocked > 0.0 { us(spec.socket.blocked_for) * 20 } else { Duration::ZERO };
-    us(spec.clock.granularity) + us(spec.clock.late) + still.sum::<Duration>() + blocked
+    let timers = us(spec.clock.granularity) + us(spec.clock.late);
+    // A fast clock makes more of it.
+    (timers + still.sum::<Duration>() + blocked) * 11 / 10
 }
 
 /// Stream of a call's request or reply.
