@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rxrpc_sim::campaign::{Results, Shard, campaign};
-use rxrpc_sim::swarm;
+use rxrpc_sim::{Sim, swarm};
 
 fn main() {
     let args: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
@@ -15,7 +15,7 @@ fn main() {
         .map(|index| {
             let seeds = *from..*to;
             std::thread::spawn(move || {
-                campaign(seeds, Shard { index, count: threads }, swarm::scenario, |_, _| true)
+                campaign(seeds, Shard { index, count: threads }, Sim::new, swarm::scenario, |_, _| true)
             })
         })
         .collect();

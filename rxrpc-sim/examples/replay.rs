@@ -89,13 +89,13 @@ fn main() {
     let mut scenario: Scenario = swarm::scenario(seed);
     if args.iter().any(|a| a == "shrink") {
         std::panic::set_hook(Box::new(|_| {}));
-        let oracle = match campaign::run(&scenario) {
+        let oracle = match campaign::run(&scenario, Sim::new) {
             Ok(report) => report.violations.first().map(|v| v.oracle),
             Err(v) => Some(v.oracle),
         };
         let _ = std::panic::take_hook();
         if let Some(oracle) = oracle {
-            let shrunk = shrink(&scenario, oracle, 4000);
+            let shrunk = shrink(&scenario, Sim::new, oracle, 4000);
             println!("shrunk in {} runs", shrunk.runs);
             scenario = shrunk.scenario;
         }

@@ -8,7 +8,7 @@ use rxrpc_proto::Instant;
 use crate::coverage::{Coverage, Kind};
 use crate::oracle::{Oracle, Violation};
 use crate::scenario::Scenario;
-use crate::sim::Sim;
+use crate::sim::Harness;
 use crate::trace::splitmix_hash;
 
 /// From so many seeds on, a campaign that does not reach everything has failed.
@@ -94,9 +94,9 @@ impl Results {
         self.failed.is_empty() && (self.seeds < ENOUGH || self.zeroes().is_empty())
     }
 
-    fn add(&mut self, scenario: &Scenario) -> bool {
+    fn add(&mut self, scenario: &Scenario, harness: Harness) -> bool {
         self.seeds += 1;
-        let report = match run(scenario) {
+        let report = match run(scenario, harness) {
             Ok(report) => report,
             Err(violation) => {
                 self.fail(scenario, vec![violation]);
@@ -128,9 +128,9 @@ impl Results {
 ///
 /// # Errors
 /// What the panic said.
-pub fn run(scenario: &Scenario) -> Result<crate::Report, Violation> {
+pub fn run(scenario: &Scenario, harness: Harness) -> Result<crate::Report, Violation> {
     let scenario = scenario.clone();
-    catch_unwind(AssertUnwindSafe(|| Sim::new(scenario).run())).map_err(|panic| {
+    catch_unwind(AssertUnwindSafe(|| harness(scenario).run())).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
         let text = format!("panic: {}", text.unwrap_or_default());
@@ -143,13 +143,14 @@ pub fn run(scenario: &Scenario) -> Result<crate::Report, Violation> {
 pub fn campaign(
     seeds: Range<u64>,
     shard: Shard,
+    harness: Harness,
     make: impl Fn(u64) -> Scenario,
     mut each: impl FnMut(u64, bool) -> bool,
 ) -> Results {
     let mut results = Results::default();
     let count = shard.count.max(1);
     for seed in seeds.filter(|seed| seed % count == shard.index) {
-        let good = results.add(&make(seed));
+        let good = results.add(&make(seed), harness);
         if !each(seed, good) {
             break;
         }
@@ -160,14 +161,15 @@ pub fn campaign(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::Sim;
     use crate::swarm;
 
     #[test]
     fn shards_together_are_the_whole() {
-        let whole = campaign(0..20, Shard::WHOLE, swarm::scenario, |_, _| true);
+        let whole = campaign(0..20, Shard::WHOLE, Sim::new, swarm::scenario, |_, _| true);
         let mut parts = Results::default();
         for index in 0..3 {
-            parts.merge(campaign(0..20, Shard { index, count: 3 }, swarm::scenario, |_, _| true));
+            parts.merge(campaign(0..20, Shard { index, count: 3 }, Sim::new, swarm::scenario, |_, _| true));
         }
         assert_eq!((parts.seeds, parts.hash, &parts.coverage), (whole.seeds, whole.hash, &whole.coverage));
         assert_eq!(parts.failed, whole.failed);

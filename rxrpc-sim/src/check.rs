@@ -5,7 +5,7 @@ use std::fmt;
 use rxrpc_proto::Instant;
 
 use crate::scenario::Scenario;
-use crate::sim::Sim;
+use crate::sim::{Harness, Sim};
 use crate::trace::Trace;
 
 /// Where two runs of one scenario part.
@@ -38,8 +38,8 @@ impl fmt::Display for Divergence {
 ///
 /// # Errors
 /// The first event after which the runs differ.
-pub fn check(scenario: &Scenario) -> Result<Trace, Divergence> {
-    compare(Sim::new(scenario.clone()), Sim::new(scenario.clone()), scenario.seed)
+pub fn check(scenario: &Scenario, harness: Harness) -> Result<Trace, Divergence> {
+    compare(harness(scenario.clone()), harness(scenario.clone()), scenario.seed)
 }
 
 /// Run both to their ends, comparing after every event.
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn seeds_repeat() {
         for seed in 0..20 {
-            assert!(check(&swarm::scenario(seed)).is_ok());
+            assert!(check(&swarm::scenario(seed), Sim::new).is_ok());
         }
     }
 

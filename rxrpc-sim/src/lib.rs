@@ -29,6 +29,6 @@ pub use oracle::{Oracle, Oracles, Violation};
 pub use packet::{IP_UDP, NodeId, Packet, Pool, inside, node_at, outside, stranger};
 pub use rng::{Rng, Streams, splitmix64};
 pub use scenario::Scenario;
-pub use sim::{Phase, Report, Sim};
+pub use sim::{Harness, Phase, Report, Sim};
 pub use trace::{Record, Trace, hash_bytes};
 pub use world::World;

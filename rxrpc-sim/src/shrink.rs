@@ -3,6 +3,7 @@
 use crate::campaign::run;
 use crate::oracle::Oracle;
 use crate::scenario::{ClockSpec, Ending, EndpointSpec, NodeSpec, Scenario, SocketSpec, Transfer};
+use crate::sim::Harness;
 
 /// What shrinking came to.
 #[derive(Clone, Debug)]
@@ -18,8 +19,8 @@ type Change = Box<dyn Fn(&mut Scenario) -> bool>;
 
 /// Make the scenario smaller while the same oracle still finds something, in at most `budget` runs.
 #[must_use]
-pub fn shrink(scenario: &Scenario, oracle: Oracle, budget: u32) -> Shrunk {
-    shrink_while(scenario, budget, |candidate| match run(candidate) {
+pub fn shrink(scenario: &Scenario, harness: Harness, oracle: Oracle, budget: u32) -> Shrunk {
+    shrink_while(scenario, budget, |candidate| match run(candidate, harness) {
         Ok(report) => report.violations.iter().any(|v| v.oracle == oracle),
         Err(panic) => panic.oracle == oracle,
     })

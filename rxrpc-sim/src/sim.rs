@@ -72,6 +72,9 @@ impl Report {
     }
 }
 
+/// What makes a run of a scenario: [`Sim::new`] with bare endpoints, or another kind of node.
+pub type Harness = fn(Scenario) -> Sim;
+
 /// A run in progress.
 pub struct Sim {
     scenario: Arc<Scenario>,
