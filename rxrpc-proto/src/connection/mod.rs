@@ -54,13 +54,13 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Whether a question about a call of which nothing has come is to be answered: a few times, on a channel
-    /// that had a call before (QUIRKS.md#early-question).
+    /// Whether a question about a call of which nothing has come is to be answered: a few times
+    /// (QUIRKS.md#early-question).
     pub(crate) fn may_answer_early(&mut self, number: u32) -> bool {
         if self.early.0 != number {
             self.early = (number, 0);
         }
-        let may = self.counter != 0 && self.early.1 < EARLY_ANSWERS;
+        let may = self.early.1 < EARLY_ANSWERS;
         self.early.1 += u8::from(may);
         may
     }
