@@ -99,11 +99,17 @@ impl SendHalf {
         }
         let mut tally = Tally { now, ack, rtt, bounds, acked: 0, named: false, newest_sent: None };
         self.hard_ack(moved, &mut tally);
-        self.soft_ack(newer, &mut tally);
+        if moved > 0 {
+            self.release();
+        }
+        let reneged = self.soft_ack(newer, &mut tally);
         let Tally { acked, named, newest_sent, .. } = tally;
         if let Some(newest_sent) = newest_sent {
             self.cc.on_ack(&AckSample { acked, in_flight, newest_sent });
             self.backoff = 0;
+        }
+        if reneged {
+            self.on_reneged(now, bounds, rtt);
         }
         self.after_ack(now, acked > 0, rtt, bounds);
         Ok(AckEffect::Used { progress: acked > 0 || moved > 0, named })
@@ -136,7 +142,9 @@ impl SendHalf {
         }
     }
 
-    fn soft_ack(&mut self, newer: bool, tally: &mut Tally<'_>) {
+    /// True if the peer dropped something.
+    fn soft_ack(&mut self, newer: bool, tally: &mut Tally<'_>) -> bool {
+        let mut reneged = false;
         for (i, octet) in tally.ack.table.iter().enumerate() {
             let received = Ack::received(*octet);
             let Some(packet) = self.packets.get_mut(i) else { break };
@@ -156,8 +164,10 @@ impl SendHalf {
                 packet.acked = false;
                 self.soft_acked = self.soft_acked.saturating_sub(1);
                 self.in_flight += 1;
+                reneged = true;
             }
         }
+        reneged
     }
 
     /// A packet is newly known to have arrived.
@@ -183,13 +193,18 @@ impl SendHalf {
             self.recovery_end = None;
             self.rack.on_recovered();
         }
+        if self.is_held() {
+            return;
+        }
         self.detect_losses(now, &PathTimes { min_rtt: rtt.min(), smoothed: rtt.smoothed() });
         self.settle_timer(now, progress, rtt, bounds);
     }
 
     /// Keep the one timer true to what is outstanding.
     pub(crate) fn settle_timer(&mut self, now: Instant, progress: bool, rtt: &Rtt, bounds: &RtoBounds) {
-        if !self.is_under_way() {
+        if self.is_held() {
+            // The time-out that ends it is set.
+        } else if !self.is_under_way() {
             self.timer = None;
         } else if !matches!(self.timer, Some(LossTimer::Reorder(_))) && (progress || self.timer.is_none()) {
             self.arm_timeout(now, bounds, rtt);
@@ -205,6 +220,7 @@ impl SendHalf {
         {
             rtt.implicit_sample(now, now.saturating_duration_since(packet.sent.at), bounds);
         }
+        self.release();
         self.una = self.next;
         self.newest_ack = (self.next, self.newest_ack.1);
         self.packets.clear();
