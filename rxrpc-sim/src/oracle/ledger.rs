@@ -135,7 +135,7 @@ impl Ledger {
             Ok(()) if !executed => Some("no server executed it".into()),
             Ok(()) => unless(record.replied || anonymous, "no server finished its reply"),
             Err(CallError::RemoteAbort(code)) => judge_abort(record, code, allow),
-            Err(CallError::LocalAbort(_) | CallError::Short) => {
+            Err(CallError::LocalAbort(_) | CallError::Short | CallError::Excess) => {
                 unless(record.client_gave_up, "its application did not abort it")
             }
             Err(CallError::Protocol(_)) => {

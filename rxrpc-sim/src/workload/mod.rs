@@ -1,6 +1,7 @@
 //! The applications of a node: clients that make the calls of the scenario, servers that answer them.
 
 mod client;
+mod kinds;
 mod pattern;
 mod server;
 mod transfer;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use rxrpc_proto::{CallError, CallId, Endpoint, Event, Instant, Outcome, TimeoutKind};
 
-use crate::coverage::Limit;
+use crate::coverage::{Limit, Workload};
 use crate::oracle::Oracle;
 use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
@@ -91,6 +92,8 @@ pub(crate) struct App {
     servers: Servers,
     incarnation: u32,
     healed: bool,
+    /// By call of the scenario: what it asks of the endpoints.
+    kinds: Vec<Vec<Workload>>,
     /// How much later than due anything may happen here: late timers, pauses, a blocked socket.
     slack: Duration,
 }
@@ -132,6 +135,7 @@ impl App {
             servers: Servers::new(scenario, node),
             incarnation: 0,
             healed: false,
+            kinds: scenario.calls.iter().map(|call| kinds::kinds(scenario, call)).collect(),
             slack: slack(scenario, node),
         }
     }
