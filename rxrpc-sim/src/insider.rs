@@ -43,7 +43,7 @@ fn data(rng: &mut Rng, mut header: Header, out: &mut Vec<u8>) {
     header.call_number = header.call_number.wrapping_add(rng.below(2) as u32);
     header.seq = rng.between(1, 5) as u32;
     let last = if rng.chance(0.5) { Flags::LAST_PACKET } else { Flags::NONE };
-    header.flags = header.flags | last;
+    header.flags |= last;
     header.emit(out);
     out.extend_from_slice(&[0; 12]);
 }
@@ -51,13 +51,13 @@ fn data(rng: &mut Rng, mut header: Header, out: &mut Vec<u8>) {
 /// Several segments in one datagram, wrong in one way or another.
 fn jumbo(rng: &mut Rng, mut header: Header, out: &mut Vec<u8>) {
     header.packet_type = PacketType::Data;
-    header.flags = header.flags | Flags::JUMBO;
+    header.flags |= Flags::JUMBO;
     header.call_number = header.call_number.wrapping_add(rng.below(2) as u32);
     header.seq = *rng.pick(&[1, u32::MAX]);
     let count = *rng.pick(&[1, 2, MAX_JUMBO_SEGMENTS]);
     let wrong = rng.below(3);
     if wrong == 0 && count < MAX_JUMBO_SEGMENTS {
-        header.flags = header.flags | Flags::LAST_PACKET;
+        header.flags |= Flags::LAST_PACKET;
     }
     header.emit(out);
     for _ in 0..count {

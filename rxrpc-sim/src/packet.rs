@@ -101,7 +101,7 @@ pub fn outside(node: NodeId, port: u16, ipv6: bool) -> SocketAddr {
 pub fn stranger(n: u32) -> SocketAddr {
     let [_, _, high, low] = n.to_be_bytes();
     // Now and then one that nobody can answer.
-    let port = if n % 64 == 0 { 0 } else { 1024 + (n % 50_000) as u16 };
+    let port = if n.is_multiple_of(64) { 0 } else { 1024 + (n % 50_000) as u16 };
     SocketAddr::new(Ipv4Addr::new(198, 18, high, low).into(), port)
 }
 
