@@ -337,6 +337,39 @@ fn nor_is_one_that_drops_what_it_acknowledged_over_and_over() {
 }
 
 #[test]
+fn a_call_turned_away_goes_on_although_the_news_of_what_had_arrived_comes_after_the_refusal() {
+    let mut solo = Solo::new(|_| {});
+    let options = CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() };
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), options).unwrap();
+    solo.write_all(call, b"ask");
+    let request = solo.take_type(PacketType::Data).remove(0);
+    let mut server = Hand::answering(&request.header);
+    let ack = server.ack(AckReason::Requested, 1, request.header.serial, &[1]);
+    let busy = server.bare(PacketType::Busy);
+    solo.hear(server_addr(), &busy);
+    solo.hear(server_addr(), &ack);
+    solo.wait(Duration::from_secs(8));
+    assert!(!solo.take_type(PacketType::Data).is_empty(), "the server has forgotten the request");
+}
+
+#[test]
+fn nor_does_it_wait_for_a_window_that_was_offered_before_the_refusal() {
+    let mut solo = Solo::new(|_| {});
+    let options = CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() };
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), options).unwrap();
+    solo.write_all(call, &pattern(5 * 1412));
+    let request = solo.take_type(PacketType::Data).remove(0);
+    let mut server = Hand::answering(&request.header);
+    server.rwind = 4;
+    let ack = server.ack(AckReason::ExceedsWindow, 1, request.header.serial, &[1; 4]);
+    let busy = server.bare(PacketType::Busy);
+    solo.hear(server_addr(), &busy);
+    solo.hear(server_addr(), &ack);
+    solo.wait(Duration::from_secs(8));
+    assert!(!solo.take_type(PacketType::Data).is_empty(), "the server has forgotten the request");
+}
+
+#[test]
 fn what_a_forgotten_peer_has_spent_does_not_pay_for_a_question_again() {
     let mut solo = Solo::server(|_| {});
     let (mut one, mut two) = (Hand::client(4), Hand::client(8));

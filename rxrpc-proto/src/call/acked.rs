@@ -145,7 +145,11 @@ impl SendHalf {
     /// True if the peer dropped something.
     fn soft_ack(&mut self, newer: bool, tally: &mut Tally<'_>) -> bool {
         let mut reneged = false;
-        for (i, octet) in tally.ack.table.iter().enumerate() {
+        // A table ends with the last packet that the peer has, so it has none beyond. A PING may come without one.
+        let told =
+            if tally.ack.reason == AckReason::Ping { tally.ack.table.len() } else { self.packets.len() };
+        let rest = core::iter::repeat(&0);
+        for (i, octet) in tally.ack.table.iter().chain(rest).enumerate().take(told) {
             let received = Ack::received(*octet);
             let Some(packet) = self.packets.get_mut(i) else { break };
             if received && !packet.acked {
@@ -334,6 +338,21 @@ mod tests {
         old.own_serial = 51;
         half.on_ack(ms(22), &old, &mut rtt, &BOUNDS).unwrap();
         assert_eq!((half.in_flight, half.soft_acked), (2, 1));
+    }
+
+    #[test]
+    fn what_a_newer_table_does_not_reach_the_peer_has_dropped() {
+        let (mut half, mut rtt) = (sending(3), Rtt::default());
+        let mut a = ack(1, 3, 0, &[0, 1, 1]);
+        a.own_serial = 50;
+        half.on_ack(ms(20), &a, &mut rtt, &BOUNDS).unwrap();
+        let ping = AckInput { reason: AckReason::Ping, own_serial: 51, ..ack(2, 1, 0, &[]) };
+        half.on_ack(ms(21), &ping, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (0, 2), "a question may come without a table");
+        let answer = AckInput { own_serial: 52, ..ack(2, 1, 0, &[]) };
+        half.on_ack(ms(22), &answer, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (2, 0));
+        assert!(half.timer.is_some(), "they are sent again");
     }
 
     #[test]

@@ -265,15 +265,25 @@ impl SendHalf {
     /// begin the call again and turn that away too, and each of its answers would draw the next packets.
     pub(crate) fn on_turned_away(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
         if self.soft_acked == 0 {
+            // What it had may be told later yet; the time-out that runs is wait enough.
+            if !matches!(self.timer, Some(LossTimer::Timeout(_))) {
+                self.arm_timeout(now, bounds, rtt);
+            }
+            self.held = true;
             return;
         }
+        self.unacknowledge();
+        self.on_dropped(now, bounds, rtt, 0);
+    }
+
+    /// Nothing that was acknowledged softly is with the peer any more: all of it is in flight again.
+    fn unacknowledge(&mut self) {
         for packet in &mut self.packets {
             let was_acked = core::mem::take(&mut packet.acked);
             self.in_flight += u32::from(core::mem::take(&mut packet.lost) || was_acked);
         }
         self.lost.clear();
         self.soft_acked = 0;
-        self.on_dropped(now, bounds, rtt, 0);
     }
 
     /// The peer lacks what it had acknowledged softly. Now and then that may be; a peer that does it all the time
@@ -381,6 +391,10 @@ impl SendHalf {
 
     /// The retransmission time-out fired: what was in flight is lost, except what was sent too recently.
     pub(crate) fn on_timeout(&mut self, now: Instant, path: &PathTimes) {
+        if core::mem::take(&mut self.held) {
+            // What it acknowledged meanwhile may be what it had dropped before.
+            self.unacknowledge();
+        }
         let patience = self.rack.patience(path);
         let in_flight = self.in_flight;
         for i in 0..self.packets.len() {
@@ -394,7 +408,6 @@ impl SendHalf {
         self.recovery_end = Some(self.next);
         self.backoff = self.backoff.saturating_add(1);
         self.timer = None;
-        self.held = false;
     }
 
     /// A time-out must send something: at least the first packet the peer has not got.

@@ -98,6 +98,9 @@ pub(crate) struct App {
     slack: Duration,
 }
 
+/// A clock that drifts is read in whole nanoseconds of true time.
+const ROUNDING: Duration = Duration::from_nanos(2);
+
 /// How much later than due something may happen at the node, on its clock.
 fn slack(scenario: &Scenario, node: NodeId) -> Duration {
     let Some(spec) = scenario.nodes.get(usize::from(node)) else { return Duration::ZERO };
@@ -108,9 +111,12 @@ fn slack(scenario: &Scenario, node: NodeId) -> Duration {
         _ => Duration::ZERO,
     });
     let blocked = if spec.socket.blocked > 0.0 { us(spec.socket.blocked_for) * 20 } else { Duration::ZERO };
-    let timers = us(spec.clock.granularity) + us(spec.clock.late);
+    // A timer that was to come late is set anew, and late again, when the clock jumps.
+    let jumps =
+        scenario.actions.iter().filter(|a| a.node == node && matches!(a.kind, ActionKind::Jump { .. }));
+    let timers = (us(spec.clock.granularity) + us(spec.clock.late)) * (1 + jumps.count() as u32);
     // A fast clock makes more of it.
-    (timers + still.sum::<Duration>() + blocked) * 11 / 10
+    (timers + still.sum::<Duration>() + blocked) * 11 / 10 + ROUNDING
 }
 
 /// Stream of a call's request or reply.
