@@ -1,5 +1,7 @@
 //! The book of all calls: who began, executed and ended them, and how.
 
+use std::time::Duration;
+
 use rxrpc_proto::wire::AbortCode;
 use rxrpc_proto::{CallError, Instant, TimeoutKind};
 use slab::Slab;
@@ -25,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) outcome: Option<Outcome>,
     /// The client's application ended it.
     pub(crate) client_gave_up: bool,
+    /// When it did.
+    pub(crate) gave_up_at: Option<Instant>,
     /// Server applications that have it.
     pub(crate) serving: u32,
     /// A server application has written and finished the whole reply.
@@ -66,6 +70,7 @@ impl Ledger {
             begun: now,
             outcome: None,
             client_gave_up: false,
+            gave_up_at: None,
             serving: 0,
             replied: false,
             served: None,
@@ -161,6 +166,20 @@ impl Ledger {
     /// A server application has a call.
     pub(crate) fn serve(&mut self) {
         self.serving += 1;
+    }
+
+    /// A call ends at a server now. Where nothing disturbs the network, what its client's application did to it must
+    /// have been told at once: it may take `within`.
+    pub(crate) fn judge_late_end(
+        &self,
+        place: Option<u32>,
+        now: Instant,
+        within: Option<Duration>,
+    ) -> Finding {
+        let record = self.records.get(place? as usize)?;
+        let after = now - record.gave_up_at?;
+        let text = format!("call {} ended {after:?} after its client had ended it", record.unique);
+        (after > within?).then_some((Oracle::Agreement, text))
     }
 
     /// A call ended at a server that had it. `read` and `written`: the whole request, the whole reply.

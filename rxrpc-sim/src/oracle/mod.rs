@@ -1,6 +1,7 @@
 //! What must always hold. Every oracle is on in every run.
 
 mod amplification;
+mod flight;
 mod ledger;
 mod limits;
 mod wire;
@@ -32,7 +33,7 @@ pub enum Oracle {
     Agreement,
     /// Serials grow; sequence numbers are sent in order and end once.
     Sequence,
-    /// Nothing is sent beyond the peer's window, nothing again that is acknowledged for good.
+    /// Nothing is sent beyond the peer's window or the congestion window, nothing again that is acknowledged for good.
     Window,
     /// Only what has arrived is acknowledged, and an acknowledgement for good stands.
     Ack,

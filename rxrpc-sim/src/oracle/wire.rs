@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use rxrpc_proto::wire::{Ack, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType, next_serial};
+use rxrpc_proto::wire::{Ack, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType};
 
+use super::flight::Flight;
 use super::{Allowances, Oracle};
 use crate::coverage::{Coverage, Limit};
 use crate::packet::{NodeId, Packet};
@@ -18,17 +19,20 @@ const LARGEST: usize = 1444;
 /// Packets that may be sent again while nothing is acknowledged: a window at each of some dozen time-outs.
 const STORM: u32 = 10_000;
 
+/// Serials of one connection lie this close to each other; a few are taken for packets that are not sent after all.
+const NEAR: u32 = 1_000;
+
 /// Which packets of a direction have arrived: all before `base`, and some after.
 #[derive(Clone, Copy, Debug)]
-struct Arrived {
+pub(super) struct Arrived {
     base: u32,
     after: [u64; 8],
 }
 
 impl Arrived {
-    const NONE: Arrived = Arrived { base: 1, after: [0; 8] };
+    pub(super) const NONE: Arrived = Arrived { base: 1, after: [0; 8] };
 
-    fn add(&mut self, seq: u32) {
+    pub(super) fn add(&mut self, seq: u32) {
         let i = seq.wrapping_sub(self.base);
         if seq < self.base || i >= 512 {
             return;
@@ -50,7 +54,24 @@ impl Arrived {
         }
     }
 
-    fn has(&self, seq: u32) -> bool {
+    /// All before `first` have arrived.
+    pub(super) fn advance_to(&mut self, first: u32) {
+        while self.base < first {
+            let by = (first - self.base).min(63);
+            self.shift(by);
+            self.base += by;
+            if self.after == [0; 8] {
+                self.base = first;
+            }
+        }
+    }
+
+    /// How many have arrived.
+    pub(super) fn count(&self) -> u32 {
+        self.base - 1 + self.after.iter().map(|word| word.count_ones()).sum::<u32>()
+    }
+
+    pub(super) fn has(&self, seq: u32) -> bool {
         let i = seq.wrapping_sub(self.base);
         seq < self.base || (i < 512 && self.after[(i / 64) as usize] >> (i % 64) & 1 == 1)
     }
@@ -75,8 +96,11 @@ struct Lane {
     edge: u32,
     /// Highest firstPacket it has sent.
     said_first: u32,
+    /// First sequence number beyond every window it has offered.
+    offered: u32,
     /// Packets it has sent again since it was last told of progress.
     again: u32,
+    flight: Flight,
 }
 
 impl Lane {
@@ -89,7 +113,9 @@ impl Lane {
             told_first: 1,
             edge: 1 + INITIAL_WINDOW,
             said_first: 1,
+            offered: 1,
             again: 0,
+            flight: Flight::NONE,
         }
     }
 }
@@ -202,8 +228,8 @@ impl Wire {
         let old_call = header.call_number < lane.call;
         let forgetful = !from_client && (allow.eviction || allow.forgets);
         let recreated = forgetful || (!from_client && fresh_call);
-        if forgetful && side.serial != 0 && header.serial != next_serial(side.serial) {
-            // It has forgotten the connection, and the calls on it begin anew.
+        if forgetful && side.serial != 0 && header.serial.wrapping_sub(side.serial) > NEAR {
+            // It has forgotten the connection, and the calls on it begin anew, at a random serial.
             side.lanes = side.lanes.map(|lane| Lane { arrived: lane.arrived, ..Lane::new(lane.call) });
         }
         let lane = &mut side.lanes[header.channel()];
@@ -230,7 +256,7 @@ impl Wire {
     pub(super) fn on_delivered(&mut self, to: NodeId, packet: &Packet, coverage: &mut Coverage) {
         let Ok((header, rest)) = Header::parse(&packet.bytes) else { return };
         coverage.packet(header.packet_type);
-        let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack);
+        let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack | PacketType::Busy);
         if !is_call {
             return;
         }
@@ -254,7 +280,9 @@ impl Wire {
                 }
                 let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(0);
                 lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
+                lane.flight.on_ack(&ack);
             }
+            Body::Busy if header.call_number == lane.call => lane.flight.on_refused(),
             _ => {}
         }
     }
@@ -278,13 +306,19 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) 
             }
             lane.sent = seq;
             lane.last = last.then_some(seq);
+            if let Some((flight, most)) = lane.flight.excess(seq, segment.payload.len()) {
+                return Some((Oracle::Window, format!("{flight} packets on their way, {most} may be")));
+            }
         } else if last != (lane.last == Some(seq)) && !again {
             return Some((Oracle::Sequence, format!("packet {seq} changed whether it is the last")));
         } else if seq < lane.told_first && !again {
             let text = format!("packet {seq} again, acknowledged up to {}", lane.told_first);
             return Some((Oracle::Window, text));
         }
-        lane.again += u32::from(!fresh);
+        if !fresh {
+            lane.again += 1;
+            lane.flight.on_again();
+        }
         if lane.again > STORM {
             return Some((Oracle::Work, format!("{STORM} packets sent again without progress")));
         }
@@ -314,8 +348,16 @@ fn check_ack(
         return Some((Oracle::Ack, format!("firstPacket {first}, packet {} is missing", lane.arrived.base)));
     }
     let Some(table) = ack.table() else { return Some((Oracle::Format, "a table cut short".into())) };
+    lane.offered = lane.offered.max(1 + window);
     for (i, octet) in table.iter().enumerate() {
         let seq = first.wrapping_add(i as u32);
+        // With the window closed one packet may be held all the same.
+        if Ack::received(*octet) && seq > lane.offered {
+            return Some((
+                Oracle::Window,
+                format!("packet {seq} taken, the window ended at {}", lane.offered),
+            ));
+        }
         if *octet > 1 {
             return Some((Oracle::Format, format!("octet {octet} in a table")));
         }
@@ -329,6 +371,7 @@ fn check_ack(
     if offered > allowed {
         return Some((Oracle::Window, format!("a window of {offered} offered, {allowed} allowed")));
     }
+    lane.offered = lane.offered.max(first.saturating_add(offered));
     if offered == 0 {
         coverage.limit(Limit::Window);
     }

@@ -325,6 +325,7 @@ impl App {
         reach.world.application(self.node, u64::from(unique), 3);
         if let Some(record) = reach.world.oracles.ledger.record(place) {
             record.client_gave_up = true;
+            record.gave_up_at = Some(reach.now);
         }
         match ending {
             Ending::ClientForgets => {

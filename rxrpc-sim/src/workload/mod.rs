@@ -17,7 +17,7 @@ use crate::coverage::{Limit, Workload};
 use crate::oracle::Oracle;
 use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
-use crate::scenario::{ActionKind, Micros, Scenario, us};
+use crate::scenario::{ActionKind, Micros, NodeSpec, Scenario, us};
 use crate::world::World;
 use client::Clients;
 use server::Servers;
@@ -92,10 +92,22 @@ pub(crate) struct App {
     servers: Servers,
     incarnation: u32,
     healed: bool,
+    /// How long it takes at most until the node knows what a peer said, if nothing disturbs the network.
+    told_within: Option<Duration>,
     /// By call of the scenario: what it asks of the endpoints.
     kinds: Vec<Vec<Workload>>,
     /// How much later than due anything may happen here: late timers, pauses, a blocked socket.
     slack: Duration,
+}
+
+/// How long a packet takes at most, if nothing loses, delays or holds one up.
+fn told_within(scenario: &Scenario) -> Option<Duration> {
+    let calm = scenario.actions.is_empty() && scenario.links.iter().all(|link| link.elements.is_empty());
+    let well = |node: &NodeSpec| {
+        node.nat.is_none() && node.socket.blocked == 0.0 && node.socket.receive_buffer >= 4 << 20
+    };
+    let longest = scenario.links.iter().map(|link| link.delay).max().unwrap_or(0).max(scenario.delay);
+    (calm && scenario.nodes.iter().all(well)).then(|| us(longest) + Duration::from_millis(1))
 }
 
 /// A clock that drifts is read in whole nanoseconds of true time.
@@ -141,6 +153,7 @@ impl App {
             servers: Servers::new(scenario, node),
             incarnation: 0,
             healed: false,
+            told_within: told_within(scenario),
             kinds: scenario.calls.iter().map(|call| kinds::kinds(scenario, call)).collect(),
             slack: slack(scenario, node),
         }

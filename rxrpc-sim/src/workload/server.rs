@@ -169,6 +169,8 @@ impl App {
         let wrote = call.writer.as_ref().is_some_and(|w| w.finished);
         let tainted = reach.world.oracles.is_tainted() || (call.gave_up && outcome.is_err());
         let ends = (call.has_request, wrote);
+        let late = reach.world.oracles.ledger.judge_late_end(call.place, reach.now, self.told_within);
+        self.report(reach, late);
         let finding = reach.world.oracles.ledger.end_server(call.place, outcome, ends, tainted);
         self.report(reach, finding);
         if call.lifetime > 0 && reach.local - call.accepted > us(call.lifetime) + self.slack {
