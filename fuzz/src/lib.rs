@@ -8,6 +8,7 @@ mod input;
 mod packet;
 mod pair;
 pub mod seeds;
+mod sim;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -15,6 +16,7 @@ use std::{env, fs, io};
 pub use endpoint::{Report, endpoint, endpoint_report};
 pub use packet::packet;
 pub use pair::{PairReport, pair, pair_report};
+pub use sim::{sim, sim_scenario};
 
 /// Counts what is allocated, so that the targets can hold an endpoint to its limits.
 #[global_allocator]

@@ -232,13 +232,16 @@ impl Oracles {
 
     pub(crate) fn on_delivered(
         &mut self,
-        _now: Instant,
+        now: Instant,
         to: NodeId,
         packet: &Packet,
         coverage: &mut Coverage,
     ) {
         self.tainted |= packet.damaged;
-        self.wire.on_delivered(to, packet, coverage);
+        let found = self.wire.on_delivered(now, to, packet, coverage);
+        if !self.tainted {
+            self.found(now, to, found);
+        }
         self.amplification.on_delivered(to, packet);
     }
 

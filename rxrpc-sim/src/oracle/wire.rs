@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
 
+use rxrpc_proto::Instant;
 use rxrpc_proto::wire::{Ack, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType};
 
 use super::flight::Flight;
 use super::{Allowances, Oracle};
 use crate::coverage::{Coverage, Limit};
 use crate::packet::{NodeId, Packet};
-use crate::scenario::Scenario;
+use crate::scenario::{ElementKind, ElementSpec, EndpointSpec, NodeSpec, Scenario, us};
 
 type Finding = Option<(Oracle, String)>;
 
@@ -98,6 +100,10 @@ struct Lane {
     said_first: u32,
     /// First sequence number beyond every window it has offered.
     offered: u32,
+    /// When the end of the reply first reached this client.
+    reply_end: Option<Instant>,
+    /// It has sent something since.
+    answered: bool,
     /// Packets it has sent again since it was last told of progress.
     again: u32,
     flight: Flight,
@@ -114,6 +120,8 @@ impl Lane {
             edge: 1 + INITIAL_WINDOW,
             said_first: 1,
             offered: 1,
+            reply_end: None,
+            answered: false,
             again: 0,
             flight: Flight::NONE,
         }
@@ -123,11 +131,13 @@ impl Lane {
 #[derive(Clone, Copy, Debug)]
 struct Side {
     serial: u32,
+    /// It has ended a call before its time. How that is said again is limited, and an error may end others unsaid.
+    aborted: bool,
     lanes: [Lane; 4],
 }
 
 impl Side {
-    const NEW: Side = Side { serial: 0, lanes: [Lane::new(0); 4] };
+    const NEW: Side = Side { serial: 0, aborted: false, lanes: [Lane::new(0); 4] };
 }
 
 /// A connection, the client's side first.
@@ -158,6 +168,8 @@ pub(super) struct Wire {
     /// By node.
     incarnations: Vec<u32>,
     windows: Vec<u32>,
+    /// How long clients may take to acknowledge the end of a reply, if nothing keeps them from it.
+    answers_within: Option<Duration>,
 }
 
 fn key(header: &Header) -> u64 {
@@ -169,6 +181,7 @@ impl Wire {
         Wire {
             connections: HashMap::default(),
             incarnations: vec![0; scenario.nodes.len()],
+            answers_within: answers_within(scenario),
             windows: scenario.nodes.iter().map(|n| n.endpoint.window).collect(),
         }
     }
@@ -221,10 +234,12 @@ impl Wire {
         let connection = self.connection(&header, (!from_client).then_some(from));
         let side = &mut connection.sides[usize::from(!from_client)];
         let lane = &mut side.lanes[header.channel()];
+        lane.answered |= lane.reply_end.is_some();
         let fresh_call = header.call_number > lane.call;
         if fresh_call {
             *lane = Lane::new(header.call_number);
         }
+        side.aborted |= header.packet_type == PacketType::Abort;
         let old_call = header.call_number < lane.call;
         let forgetful = !from_client && (allow.eviction || allow.forgets);
         let recreated = forgetful || (!from_client && fresh_call);
@@ -253,17 +268,26 @@ impl Wire {
         }
     }
 
-    pub(super) fn on_delivered(&mut self, to: NodeId, packet: &Packet, coverage: &mut Coverage) {
-        let Ok((header, rest)) = Header::parse(&packet.bytes) else { return };
+    pub(super) fn on_delivered(
+        &mut self,
+        now: Instant,
+        to: NodeId,
+        packet: &Packet,
+        coverage: &mut Coverage,
+    ) -> Finding {
+        let (header, rest) = Header::parse(&packet.bytes).ok()?;
         coverage.packet(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack | PacketType::Busy);
         if !is_call {
-            return;
+            return None;
         }
-        let Ok(body) = Body::parse(&header, rest) else { return };
+        let body = Body::parse(&header, rest).ok()?;
+        let within = self.answers_within;
         let from_client = header.from_client();
         let connection = self.connection(&header, from_client.then_some(to));
-        let lane = &mut connection.sides[usize::from(from_client)].lanes[header.channel()];
+        let side = &mut connection.sides[usize::from(from_client)];
+        let aborted = side.aborted;
+        let lane = &mut side.lanes[header.channel()];
         match body {
             Body::Data(data) => {
                 if header.call_number > lane.call && from_client {
@@ -285,7 +309,32 @@ impl Wire {
             Body::Busy if header.call_number == lane.call => lane.flight.on_refused(),
             _ => {}
         }
+        let is_end = header.packet_type == PacketType::Data && header.flags.contains(Flags::LAST_PACKET);
+        if from_client || !is_end || header.call_number != lane.call {
+            return None;
+        }
+        if aborted || lane.answered {
+            return None;
+        }
+        let since = *lane.reply_end.get_or_insert(now);
+        let text = "the end of a reply came again, and the first one was not acknowledged";
+        (now - since > within?).then(|| (Oracle::Ack, text.into()))
     }
+}
+
+/// How long a client may take to acknowledge the end of a reply: its timers, and some more.
+fn answers_within(scenario: &Scenario) -> Option<Duration> {
+    let free = |node: &NodeSpec| {
+        let usual = EndpointSpec::default();
+        node.socket.blocked == 0.0 && node.endpoint.replays_per_second == usual.replays_per_second
+    };
+    let waits =
+        |n: &NodeSpec| n.endpoint.final_ack + n.endpoint.delayed_ack + n.clock.granularity + n.clock.late;
+    let longest = scenario.nodes.iter().map(waits).max().unwrap_or(0);
+    let errors = |e: &ElementSpec| matches!(e.kind, ElementKind::Icmp { .. } | ElementKind::Mtu(_));
+    let reported = scenario.links.iter().flat_map(|l| &l.elements).any(errors);
+    let all_free = scenario.actions.is_empty() && !reported && scenario.nodes.iter().all(free);
+    all_free.then(|| us(longest * 2) + Duration::from_millis(20))
 }
 
 fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) -> Finding {
