@@ -1,6 +1,6 @@
 //! Watching a run: for traces, captures and pages.
 
-use rxrpc_proto::{Event, Instant, NetworkError, Wake};
+use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
 
 use crate::oracle::Violation;
 use crate::packet::{NodeId, Packet};
@@ -88,6 +88,12 @@ pub trait Observer {
     /// A node's endpoint told its application something.
     fn event(&mut self, now: Instant, node: NodeId, event: &Event) {
         let _ = (now, node, event);
+    }
+
+    /// The state of a call of a node's endpoint: of every call whenever the node has had something to do, and
+    /// of one that is told of an end before its application can forget it. Often nothing has changed.
+    fn sample(&mut self, now: Instant, node: NodeId, call: &CallInfo) {
+        let _ = (now, node, call);
     }
 
     /// A node was told of an error about packets to an address.
