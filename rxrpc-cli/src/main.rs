@@ -8,6 +8,7 @@ mod failure;
 mod output;
 mod parse;
 mod perf;
+mod sim;
 mod version;
 
 use std::process::ExitCode;

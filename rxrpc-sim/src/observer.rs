@@ -1,5 +1,7 @@
 //! Watching a run: for traces, captures and pages.
 
+use std::fmt;
+
 use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
 
 use crate::oracle::Violation;
@@ -54,6 +56,26 @@ impl LossReason {
         LossReason::Overflow,
         LossReason::Down,
     ];
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LossReason::Loss => "by chance",
+            LossReason::Script => "by the script",
+            LossReason::QueueFull => "queue full",
+            LossReason::CoDel => "CoDel",
+            LossReason::TooLarge => "too large for the path",
+            LossReason::Fragment => "a fragment was lost",
+            LossReason::Partition => "partition",
+            LossReason::Checksum => "wrong checksum",
+            LossReason::NoMapping => "no mapping at the address translator",
+            LossReason::Refused => "refused by a router",
+            LossReason::NoRoute => "no such address",
+            LossReason::Overflow => "receive buffer full",
+            LossReason::Down => "node down",
+        })
+    }
 }
 
 /// What became of a packet.

@@ -1,0 +1,4 @@
+//! Simulated runs.
+#![allow(dead_code, reason = "the command that uses it comes next")]
+
+mod view;
