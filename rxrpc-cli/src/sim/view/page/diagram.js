@@ -1,6 +1,6 @@
 // The sequence diagram: a lane for each node, time from left to right, packets as arrows between the lanes.
 
-const TOP = 40, BOTTOM = 26;
+const TOP = 54, BOTTOM = 26;
 
 class Diagram {
   constructor(canvas, run) {
@@ -74,13 +74,13 @@ class Diagram {
 
   // Actions and phases as upright lines with their names, violations in red.
   notes({ pen, width }, view, colour) {
-    const rows = [0, 0];
+    const rows = [0, 0, 0];
     const mark = (time, text, strong) => {
       if (time < view.from || time > view.to) return;
       const x = Math.round(view.x(time, width)) + 0.5;
       pen.strokeStyle = strong ? colour.lost : colour.mark;
       pen.setLineDash(strong ? [] : [5, 3]);
-      line(pen, x, 22, x, this.height - BOTTOM);
+      line(pen, x, 36, x, this.height - BOTTOM);
       pen.setLineDash([]);
       const row = rows.findIndex(end => end <= x);
       if (row < 0) return;
@@ -219,7 +219,9 @@ class Diagram {
       const i = bundle.first, [x0, y0, x1, y1] = this.ends(i, view, width);
       const length = Math.hypot(x1 - x0, y1 - y0);
       const text = this.text(bundle);
-      const lane = arrows.from[i] * 512 + arrows.to[i];
+      // DATA on one side of the line, the rest on the other.
+      const below = arrows.kind[i] <= AGAIN;
+      const lane = arrows.from[i] * 512 + arrows.to[i] + (below ? 0 : 262144);
       // The distance of two lines that go the same way.
       const room = Math.abs(x0 - (last.get(lane) ?? -99)) * Math.abs(y1 - y0) / Math.max(1, length);
       if (room < 12 || pen.measureText(text).width > length - 16) continue;
@@ -232,10 +234,10 @@ class Diagram {
       const wide = pen.measureText(text).width;
       pen.globalAlpha = 0.85;
       pen.fillStyle = colour.panel;
-      pen.fillRect(-wide / 2 - 2, -14, wide + 4, 12);
+      pen.fillRect(-wide / 2 - 2, below ? 3 : -15, wide + 4, 12);
       pen.globalAlpha = 1;
       pen.fillStyle = arrows.flags[i] & LOST ? colour.lost : colour.kinds[arrows.kind[i]];
-      pen.fillText(text, 0, -8);
+      pen.fillText(text, 0, below ? 9 : -9);
       pen.restore();
     }
     pen.textAlign = "left";
