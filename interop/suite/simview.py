@@ -10,7 +10,7 @@ from .tshark import TSHARK
 
 CHROMIUM = Need({"chromium": "chromium"})
 
-# Two calls over a link that loses, doubles and damages, and an attacker.
+# Two calls over links that lose, one of which doubles as well.
 MISHAPS = """
 seed = 7
 [[nodes]]
@@ -53,7 +53,7 @@ elements = [{ kind = { loss = { bernoulli = { p = 0.002 } } } }]
 [[calls]]
 client = 0
 server = 1
-request = { len = 24_000_000 }
+request = { len = 30_000_000 }
 reply = { len = 100 }
 """
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
 
+use crate::coverage::LOSSES;
 use crate::oracle::Violation;
 use crate::packet::{NodeId, Packet};
 
@@ -56,6 +57,12 @@ impl LossReason {
         LossReason::Overflow,
         LossReason::Down,
     ];
+
+    /// Its name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        LOSSES[self as usize]
+    }
 }
 
 impl fmt::Display for LossReason {

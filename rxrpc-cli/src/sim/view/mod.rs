@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Outcome, Wake};
-use rxrpc_sim::{Fate, NodeId, Observer, Packet, Report, Scenario, Violation, inside, node_at};
+use rxrpc_sim::{Fate, Kind, NodeId, Observer, Packet, Scenario, Violation, inside, node_at};
 
+use super::watch::CameOfIt;
 use crate::decode::live::{Live, Shown};
 use crate::failure::Failure;
 use capture::Capture;
@@ -105,8 +106,9 @@ fn create(path: &Path) -> Result<Output, Failure> {
 }
 
 impl Views {
-    /// Create the files for a run of the scenario. `about` says what is run, for their heads.
-    pub(super) fn open(options: &Options, scenario: &Scenario, about: &str) -> Result<Views, Failure> {
+    /// Create the files for a run of the scenario.
+    pub(super) fn open(options: &Options, scenario: &Scenario) -> Result<Views, Failure> {
+        let about = &about(scenario);
         let mut views = Views::default();
         if let Some(path) = &options.pcap {
             let capture = Capture::new(create(path)?, scenario, about);
@@ -139,8 +141,12 @@ impl Views {
         all
     }
 
-    /// Complete the files, after the run.
-    pub(super) fn finish(self, report: &Report) -> Result<(), Failure> {
+    /// Complete the files, after the run, even if it panicked.
+    pub(super) fn finish(self, came_of_it: &CameOfIt) -> Result<(), Failure> {
+        if let Err(panic) = came_of_it {
+            self.observers().iter_mut().for_each(|observer| observer.violation(panic));
+        }
+        let report = came_of_it.as_ref().ok();
         if let Some((path, capture)) = self.capture {
             let done = capture.take().and_then(Capture::finish);
             done.map_err(|error| cannot_write(&path, &error))?;
@@ -157,6 +163,15 @@ impl Views {
     }
 }
 
+/// What is run, in a line.
+fn about(scenario: &Scenario) -> String {
+    let seed = scenario.seed;
+    match scenario.about.lines().next() {
+        Some(line) if !line.trim().is_empty() => format!("{} (seed {seed})", line.trim()),
+        _ => format!("Seed {seed}"),
+    }
+}
+
 /// A packet as it was sent, taken apart. Both its ends are the nodes' own addresses, whatever translators did to
 /// them, so that a call stays one.
 fn show(live: &mut Live, now: Instant, packet: &Packet) -> Shown {
@@ -168,6 +183,11 @@ fn show(live: &mut Live, now: Instant, packet: &Packet) -> Shown {
         }
         _ => Live::stray(time, [packet.src, packet.dst], &packet.bytes),
     }
+}
+
+/// Why a timer came, as scenarios and tables name it.
+fn wake_name(wake: Wake) -> &'static str {
+    Kind::Wake.names().get(wake as usize).copied().unwrap_or("other")
 }
 
 /// How a call ended, in words.

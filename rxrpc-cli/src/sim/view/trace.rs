@@ -9,7 +9,7 @@ use rxrpc_sim::{Fate, NodeId, Observer, Packet, Report, Scenario, Violation, ins
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::outcome;
+use super::{outcome, wake_name};
 use crate::decode::live::{Live, Shown};
 
 /// A line: when, what, and its fields.
@@ -39,7 +39,7 @@ enum What<'a> {
     /// It was lost.
     Lost(FatePart),
     /// A timer of an endpoint came due.
-    Timer { node: NodeId, wake: String },
+    Timer { node: NodeId, wake: &'static str },
     /// An endpoint told its application something.
     Event {
         node: NodeId,
@@ -96,7 +96,7 @@ struct FatePart {
     node: Option<NodeId>,
     /// Why it was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<&'static str>,
     /// It is a copy that the network made.
     #[serde(skip_serializing_if = "is_false")]
     copy: bool,
@@ -166,19 +166,19 @@ impl<W: Write> Trace<W> {
         trace
     }
 
-    /// Write the last line.
-    pub(super) fn finish(mut self, report: &Report) -> io::Result<()> {
-        self.line(
-            report.ended,
-            What::End {
+    /// Write the last line, if the run has come to its end.
+    pub(super) fn finish(mut self, report: Option<&Report>) -> io::Result<()> {
+        if let Some(report) = report {
+            let end = What::End {
                 datagrams: report.datagrams,
                 events: report.events,
                 calls: report.calls,
                 succeeded: report.succeeded,
                 violations: report.violations.len(),
                 trace: format!("{:016x}", report.trace.hash()),
-            },
-        );
+            };
+            self.line(report.ended, end);
+        }
         self.failed.map_or(Ok(()), Err)?;
         self.out.flush()
     }
@@ -206,7 +206,7 @@ impl<W: Write> Trace<W> {
         }
     }
 
-    fn fate(&mut self, packet: &Packet, reason: Option<String>, node: Option<NodeId>) -> FatePart {
+    fn fate(&mut self, packet: &Packet, reason: Option<&'static str>, node: Option<NodeId>) -> FatePart {
         let source = self.sources.get(&packet.id).copied();
         FatePart {
             packet: packet.id,
@@ -273,13 +273,13 @@ impl<W: Write> Observer for Trace<W> {
                 let shown: Shown = Live::stray(now.as_nanos(), [packet.src, packet.dst], &packet.bytes);
                 What::Damaged(FatePart { rx: Some(shown.object()), ..self.fate(packet, None, None) })
             }
-            Fate::Lost(reason) => What::Lost(self.fate(packet, Some(format!("{reason:?}")), None)),
+            Fate::Lost(reason) => What::Lost(self.fate(packet, Some(reason.name()), None)),
         };
         self.line(now, what);
     }
 
     fn timer(&mut self, now: Instant, node: NodeId, wake: Wake) {
-        self.line(now, What::Timer { node, wake: format!("{wake:?}") });
+        self.line(now, What::Timer { node, wake: wake_name(wake) });
     }
 
     fn event(&mut self, now: Instant, node: NodeId, event: &Event) {
@@ -326,7 +326,7 @@ mod tests {
         let mut sim = Sim::new(scenario.clone());
         sim.observe(Box::new(trace.clone()));
         let report = sim.run();
-        trace.take().unwrap().finish(&report).unwrap();
+        trace.take().unwrap().finish(Some(&report)).unwrap();
         let text = String::from_utf8(memory.take().unwrap()).unwrap();
         (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), report)
     }
@@ -360,7 +360,7 @@ mod tests {
     fn a_lost_packet_can_be_followed_to_its_retransmission() {
         let lines = scripted(Mishap::Drop);
         let lost = of(&lines, "lost");
-        assert_eq!((lost.len(), &lost[0]["reason"]), (1, &"Script".into()));
+        assert_eq!((lost.len(), &lost[0]["reason"]), (1, &"script".into()));
         let sent = of(&lines, "sent");
         let first = sent.iter().find(|line| line["packet"] == lost[0]["packet"]).unwrap();
         assert_eq!(

@@ -52,9 +52,12 @@ class App {
     verdict.textContent = bad ? `${bad} violation${bad > 1 ? "s" : ""}` : "no violations";
     verdict.classList.add(bad ? "bad" : "good");
     const facts = [["seed", data.seed], ["nodes", data.nodes.length],
-      ["packets", `${data.packets.length}, ${this.run.lost} lost`],
-      ["calls", `${data.ended_calls}, ${data.succeeded} with success`], ["virtual time", duration(data.ended)],
-      ["events", data.events], ["trace", data.trace]];
+      ["packets", `${data.packets.length}, ${this.run.lost} lost`]];
+    const end = data.end;
+    if (end) {
+      facts.push(["calls", `${end.calls}, ${end.succeeded} with success`], ["virtual time", duration(end.at)],
+        ["events", end.events], ["trace", end.trace]);
+    }
     this.byId("facts").replaceChildren(...facts.map(([name, value]) =>
       element("div", {}, element("dt", { text: name }), element("dd", { text: String(value) }))));
     const list = this.byId("violations");

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use rxrpc_proto::wire::{AckReason, Header};
 use rxrpc_proto::{Instant, Wake};
-use rxrpc_sim::{NodeId, Packet, node_at};
+use rxrpc_sim::{NodeId, Packet, Report, node_at};
 use serde::Serialize;
 
+use super::super::wake_name;
 use super::series::SeriesPart;
 use crate::decode::live::{CallRow, Detail, Shown};
 
@@ -17,12 +18,8 @@ pub(super) struct Data {
     pub(super) about: String,
     pub(super) seed: u64,
     pub(super) nodes: Vec<NodePart>,
-    pub(super) ended: u64,
-    pub(super) trace: String,
-    pub(super) datagrams: u64,
-    pub(super) events: u64,
-    pub(super) ended_calls: u64,
-    pub(super) succeeded: u64,
+    /// What it has come to, if it did not panic.
+    pub(super) end: Option<EndPart>,
     /// Why packets were lost, by number.
     pub(super) losses: Vec<String>,
     pub(super) names: NamesPart,
@@ -34,6 +31,27 @@ pub(super) struct Data {
     pub(super) notes: Vec<(u64, Option<NodeId>, String)>,
     pub(super) errors: Vec<(u64, NodeId, SocketAddr, String)>,
     pub(super) violations: Vec<(u64, Option<NodeId>, String, String)>,
+}
+
+#[derive(Serialize)]
+pub(super) struct EndPart {
+    at: u64,
+    trace: String,
+    events: u64,
+    calls: u64,
+    succeeded: u64,
+}
+
+impl EndPart {
+    pub(super) fn new(report: &Report) -> EndPart {
+        EndPart {
+            at: report.ended.as_nanos(),
+            trace: format!("{:016x}", report.trace.hash()),
+            events: report.events,
+            calls: report.calls,
+            succeeded: report.succeeded,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -141,7 +159,7 @@ pub(super) struct Names {
     connection_numbers: HashMap<Connection, usize>,
     types: BTreeMap<u8, &'static str>,
     reasons: BTreeMap<u8, &'static str>,
-    wakes: BTreeMap<u8, String>,
+    wakes: BTreeMap<u8, &'static str>,
 }
 
 /// Epoch, connection id, call number, security index, service.
@@ -153,7 +171,7 @@ pub(super) struct NamesPart {
     connections: Vec<Connection>,
     types: BTreeMap<u8, &'static str>,
     reasons: BTreeMap<u8, &'static str>,
-    wakes: BTreeMap<u8, String>,
+    wakes: BTreeMap<u8, &'static str>,
 }
 
 impl Names {
@@ -180,7 +198,7 @@ impl Names {
     }
 
     pub(super) fn wake(&mut self, wake: Wake) -> u8 {
-        self.wakes.entry(wake as u8).or_insert_with(|| format!("{wake:?}"));
+        self.wakes.entry(wake as u8).or_insert_with(|| wake_name(wake));
         wake as u8
     }
 

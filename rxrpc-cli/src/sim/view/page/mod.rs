@@ -14,7 +14,7 @@ use rxrpc_proto::{CallInfo, Instant, NetworkError, Wake};
 use rxrpc_sim::{Fate, LossReason, NodeId, Observer, Packet, Report, Scenario, Violation, inside, node_at};
 
 use crate::decode::live::Live;
-use data::{CallPart, Data, End, Names, NodePart, PacketRow, Seal};
+use data::{CallPart, Data, End, EndPart, Names, NodePart, PacketRow, Seal};
 use series::Series;
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -105,7 +105,7 @@ impl Page {
     }
 
     /// Write the page.
-    pub(super) fn finish(self, mut out: impl Write, report: &Report) -> io::Result<()> {
+    pub(super) fn finish(self, mut out: impl Write, report: Option<&Report>) -> io::Result<()> {
         let title = format!("{} - rxrpc sim", self.about);
         let data = serde_json::to_string(&self.data(report))?;
         let scripts = SCRIPTS.concat();
@@ -125,18 +125,13 @@ impl Page {
         out.flush()
     }
 
-    fn data(self, report: &Report) -> Data {
+    fn data(self, report: Option<&Report>) -> Data {
         let calls: Vec<CallPart> = self.live.calls().map(CallPart::new).collect();
         Data {
             about: self.about,
             seed: self.seed,
             nodes: self.nodes,
-            ended: report.ended.as_nanos(),
-            trace: format!("{:016x}", report.trace.hash()),
-            datagrams: report.datagrams,
-            events: report.events,
-            ended_calls: report.calls,
-            succeeded: report.succeeded,
+            end: report.map(EndPart::new),
             losses: LossReason::ALL.map(|reason| reason.to_string()).into(),
             series: self.series.parts(&calls),
             calls,

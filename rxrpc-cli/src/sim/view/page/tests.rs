@@ -11,7 +11,7 @@ fn page(scenario: &Scenario, about: &str) -> (String, Report) {
     sim.observe(Box::new(page.clone()));
     let report = sim.run();
     let mut out = Vec::new();
-    page.take().unwrap().finish(&mut out, &report).unwrap();
+    page.take().unwrap().finish(&mut out, Some(&report)).unwrap();
     (String::from_utf8(out).unwrap(), report)
 }
 
