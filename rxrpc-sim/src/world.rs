@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use rxrpc_proto::wire::{Header, PacketType};
-use rxrpc_proto::{Event, Instant, NetworkError, Wake};
+use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
 use slab::Slab;
 
 use crate::coverage::Coverage;
@@ -222,6 +222,13 @@ impl World {
         self.trace.add(Record::Event, self.now.as_nanos(), u32::from(node), a, b);
         if let Some(observer) = &mut self.observer {
             observer.event(self.now, node, event);
+        }
+    }
+
+    /// The state of a call of a node's endpoint. Only for who watches: it is no part of the trace.
+    pub fn sample(&mut self, node: NodeId, call: &CallInfo) {
+        if let Some(observer) = &mut self.observer {
+            observer.sample(self.now, node, call);
         }
     }
 

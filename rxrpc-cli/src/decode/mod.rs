@@ -26,6 +26,7 @@ mod help;
 #[cfg(test)]
 mod hostile;
 mod json;
+pub(crate) mod live;
 mod net;
 mod offload;
 mod packet;

@@ -138,7 +138,8 @@ impl SendHalf {
         }
         if count > 0 {
             let start = self.packets.front().map_or(u64::MAX, |p| p.offset);
-            self.buffer.forget_before(start.min(self.cut_offset()));
+            self.acknowledged = start.min(self.cut_offset());
+            self.buffer.forget_before(self.acknowledged);
         }
     }
 
@@ -235,7 +236,8 @@ impl SendHalf {
         self.recovery_end = None;
         self.backoff = 0;
         self.timer = None;
-        self.buffer.forget_before(self.cut_offset());
+        self.acknowledged = self.cut_offset();
+        self.buffer.forget_before(self.acknowledged);
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct SendHalf {
     pub(crate) next: u32,
     /// Stream offset of the next new packet.
     cut: u64,
+    /// Stream offset up to which the peer has acknowledged everything for good.
+    pub(crate) acknowledged: u64,
     /// Data before this offset goes out even in a packet that is not full.
     flushed: u64,
     /// No more data follows.
@@ -101,6 +103,7 @@ impl SendHalf {
             una: 1,
             next: 1,
             cut: 0,
+            acknowledged: 0,
             flushed: 0,
             finished: false,
             last_sent: false,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rxrpc_proto::{
-    Endpoint, Fault, Instant, NetworkError, Path, Segments, ServiceOptions, Transmit, TransmitBuf,
+    Endpoint, Event, Fault, Instant, NetworkError, Path, Segments, ServiceOptions, Transmit, TransmitBuf,
 };
 
 pub(crate) use clock::NodeClock;
@@ -145,6 +145,9 @@ impl DirectNode {
         if self.turns.is_multiple_of(CHECK_EVERY) {
             self.check(world);
         }
+        if world.is_observed() {
+            self.endpoint.call_infos().for_each(|call| world.sample(self.id, &call));
+        }
     }
 
     fn read_inbox(&mut self, local: Instant) {
@@ -231,10 +234,22 @@ impl DirectNode {
         while let Some(event) = self.endpoint.poll_event() {
             any = true;
             world.event(self.id, &event);
+            self.show_end(&event, world);
             let mut reach = Reach { now, local, endpoint: &mut self.endpoint, world };
             self.app.on_event(&mut reach, &event);
         }
         any
+    }
+
+    /// Let those who watch see the last state of a call that has ended: its application may forget it now.
+    fn show_end(&self, event: &Event, world: &mut World) {
+        if let Event::Call { call, news, .. } = event
+            && news.ended()
+            && world.is_observed()
+            && let Some(info) = self.endpoint.call_info(*call)
+        {
+            world.sample(self.id, &info);
+        }
     }
 
     fn check(&self, world: &mut World) {
