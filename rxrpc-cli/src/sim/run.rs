@@ -116,7 +116,8 @@ fn many(args: &Args, task: &Task) -> Result<Results, Failure> {
 fn keep(args: &Args, results: &Results, tally: &mut Tally) -> Result<(), Failure> {
     let keeper = Keeper {
         folder: &args.failures,
-        nodes: args.which.harness,
+        harness: args.which.harness.harness(),
+        option: args.which.harness.option(),
         budget: if args.no_shrink { 0 } else { args.shrink_runs },
         source: args.which.scenario.as_deref().filter(|_| args.which.seeds.is_none()),
         colour: colour(),
