@@ -92,6 +92,17 @@ fn a_scenario_is_told_drawn_and_held_against_what_it_expects() {
 }
 
 #[test]
+fn the_example_of_the_manual_runs() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rxrpc-sim/SCENARIOS.md");
+    let manual = fs::read_to_string(manual).unwrap();
+    let example = manual.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = Folder::new("manual");
+    folder.write("a.toml", example);
+    let out = folder.well(&["run", "--scenario", "a.toml"]);
+    assert!(out.contains(" 4 calls (3 remote-abort, 1 silence), "), "{out}");
+}
+
+#[test]
 fn an_expectation_that_is_not_met_fails_the_run_and_is_named() {
     let folder = Folder::new("expectation");
     folder.write("a.toml", &scenario().replace("ok = 1", "ok = 2, busy = 1"));
