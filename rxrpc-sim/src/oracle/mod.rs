@@ -260,7 +260,6 @@ impl Oracles {
             | Fault::SecondUpgrade
             | Fault::DifferentLast
             | Fault::DataAfterLast
-            | Fault::UnexpectedReply
             | Fault::AckZeroFirst
             | Fault::ShortSack
             | Fault::ChallengeOnNull
