@@ -1,6 +1,7 @@
 //! The sending half of a call: cutting data into packets, and what is known of each packet sent.
 
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 use super::buffer::SendBuffer;
 use crate::recovery::{Controller, NewReno, PathTimes, Rack, RtoBounds, Rtt, Sent, Verdict};
@@ -76,6 +77,8 @@ pub(crate) struct SendHalf {
     pub(crate) recovery_end: Option<u32>,
     /// Time-outs in a row.
     pub(crate) backoff: u32,
+    /// Doubling makes no time-out longer than this.
+    longest_back_off: Duration,
     /// How often the peer dropped what it had acknowledged softly.
     turned_away: u32,
     pub(crate) timer: Option<LossTimer>,
@@ -89,7 +92,8 @@ pub(crate) struct SendHalf {
 }
 
 impl SendHalf {
-    pub(crate) fn new(threshold: Option<u32>) -> Self {
+    /// `silence` of the peer ends the call.
+    pub(crate) fn new(threshold: Option<u32>, silence: Duration) -> Self {
         SendHalf {
             buffer: SendBuffer::default(),
             packets: VecDeque::new(),
@@ -108,6 +112,7 @@ impl SendHalf {
             cc: NewReno::new(threshold),
             recovery_end: None,
             backoff: 0,
+            longest_back_off: silence / 4,
             turned_away: 0,
             timer: None,
             newest_ack: (1, 0),
@@ -289,9 +294,11 @@ impl SendHalf {
         self.arm_timeout(sent.at, bounds, rtt);
     }
 
-    /// Start the retransmission time-out anew.
+    /// Start the retransmission time-out anew. It must not outlast the silence that ends the call
+    /// (QUIRKS.md#back-off-ends-before-the-call).
     pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
-        self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff)));
+        let longest = self.longest_back_off.max(rtt.rto(bounds, 0));
+        self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff).min(longest)));
     }
 
     /// Mark a packet lost. Does nothing to one that is acknowledged or lost already.
