@@ -355,15 +355,10 @@ impl Workload {
     ];
 }
 
-/// Misdeeds that no run can show, and why.
-pub const NEVER_SEEN: &[(&str, &str)] =
-    &[("UnexpectedReply", "a call takes data in every state in which packets find it")];
-
-/// By their indices; empty for those that cannot be seen.
+/// By their indices.
 fn misdeeds() -> &'static [&'static str] {
     static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
-    let seen = |name: &'static str| if NEVER_SEEN.iter().any(|(n, _)| *n == name) { "" } else { name };
-    NAMES.get_or_init(|| Fault::all().map(|fault| seen(fault.name())).collect())
+    NAMES.get_or_init(|| Fault::all().map(|fault| fault.name()).collect())
 }
 
 /// Every fault that a scenario can hold, by the name it is counted under.

@@ -23,7 +23,7 @@ mod workload;
 mod world;
 
 pub use check::{Divergence, check, compare};
-pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, NEVER_SEEN, Workload};
+pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, Workload};
 pub use net::{Control, Element, build, network_error};
 pub use observer::{Fate, LossReason, Observer};
 pub use oracle::{Oracle, Oracles, Violation};

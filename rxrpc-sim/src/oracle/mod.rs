@@ -263,7 +263,6 @@ impl Oracles {
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch
             | Fault::SecondUpgrade
-            | Fault::UnexpectedReply
             | Fault::AckZeroFirst
             | Fault::ShortSack
             | Fault::ChallengeOnNull
