@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rxrpc_sim::campaign::Failure as Found;
 use rxrpc_sim::shrink::shrink;
-use rxrpc_sim::{Oracle, Scenario};
+use rxrpc_sim::{Harness, Oracle, Scenario};
 
 use super::file;
-use super::harness::Nodes;
 use super::ladder::{Ladder, ROWS};
 use super::observers::run_observed;
 use super::progress::Progress;
@@ -19,7 +18,9 @@ use crate::failure::Failure;
 /// Where files go, and how much work may be spent.
 pub(super) struct Keeper<'a> {
     pub(super) folder: &'a Path,
-    pub(super) nodes: Nodes,
+    pub(super) harness: Harness,
+    /// The option that chooses it, if it needs one.
+    pub(super) option: String,
     /// Runs for shrinking, none if it is not wanted.
     pub(super) budget: u32,
     /// The scenario came from this file, so that it needs no other.
@@ -35,7 +36,7 @@ impl Keeper<'_> {
             let _ = writeln!(text, "  {violation}");
         }
         let ladder = Ladder::new(ROWS);
-        let _ = run_observed(&found.scenario, self.nodes.harness(), vec![Box::new(ladder.clone())]);
+        let _ = run_observed(&found.scenario, self.harness, vec![Box::new(ladder.clone())]);
         text += &ladder.draw(found.scenario.nodes.len(), self.colour);
         let replay = match self.source {
             Some(source) => source.to_owned(),
@@ -60,7 +61,7 @@ impl Keeper<'_> {
     }
 
     fn command(&self, path: &Path) -> String {
-        format!("rxrpc sim run --scenario {}{}", path.display(), self.nodes.option())
+        format!("rxrpc sim run --scenario {}{}", path.display(), self.option)
     }
 
     fn write(&self, path: &Path, headline: &str, scenario: &Scenario) -> Result<(), Failure> {
@@ -79,7 +80,7 @@ impl Keeper<'_> {
             return Ok(None);
         }
         let _progress = Progress::spinner(format!("shrinking seed {}", found.seed));
-        let shrunk = shrink(&found.scenario, self.nodes.harness(), oracle, self.budget);
+        let shrunk = shrink(&found.scenario, self.harness, oracle, self.budget);
         if shrunk.scenario == found.scenario {
             return Ok(None);
         }
@@ -88,5 +89,57 @@ impl Keeper<'_> {
         let what = format!("shrunk in {} runs", shrunk.runs);
         self.write(&path, &format!("{}\n{what}.", self.headline(found)), &shrunk.scenario)?;
         Ok(Some((path, what)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rxrpc_sim::campaign::{Results, run};
+    use rxrpc_sim::{Sim, swarm};
+
+    /// Breaks on whatever asks for much.
+    fn fragile(scenario: Scenario) -> Sim {
+        assert!(scenario.calls.iter().all(|call| call.request.len < 5000), "too much");
+        Sim::new(scenario)
+    }
+
+    #[test]
+    fn a_failure_leaves_a_scenario_that_replays_it_and_a_smaller_one() {
+        let seed =
+            (0..).find(|seed| swarm::scenario(*seed).calls.iter().any(|c| c.request.len >= 5000)).unwrap();
+        let folder = std::env::temp_dir().join(format!("rxrpc-sim-failures-{}", std::process::id()));
+        let mut results = Results::default();
+        let scenario = swarm::scenario(seed);
+        assert!(!results.add(&scenario, run(&scenario, fragile)));
+        let mut failed =
+            Failed { seed, oracle: String::new(), text: String::new(), replay: None, shrunk: None };
+        let (source, option) = (None, " --harness fragile".to_owned());
+        let keeper = Keeper { folder: &folder, harness: fragile, option, budget: 500, source, colour: false };
+        let text = keeper.keep(&results.failures[0], &mut failed).unwrap();
+
+        let (replay, shrunk) = (failed.replay.unwrap(), failed.shrunk.unwrap());
+        assert!(replay.ends_with(&format!("{seed}.toml")) && shrunk.ends_with(&format!("{seed}-min.toml")));
+        assert!(text.starts_with(&format!("seed {seed}\n  Contract: panic: too much (at ")), "{text}");
+        let command = format!("rxrpc sim run --scenario {replay} --harness fragile");
+        assert!(text.contains(&format!("\nreplay: {command}\nshrunk in ")), "{text}");
+        let comment = std::fs::read_to_string(&replay).unwrap();
+        assert!(
+            comment.starts_with(&format!("# Seed {seed} failed: Contract: panic: too much")),
+            "{comment}"
+        );
+        assert!(comment.contains(&format!("\n# Replay: {command}\n")), "{comment}");
+
+        assert_eq!(file::read(Path::new(&replay)).unwrap(), scenario);
+        let small = file::read(Path::new(&shrunk)).unwrap();
+        assert_eq!(run(&small, fragile).unwrap_err().text, "panic: too much");
+        assert_eq!((small.calls.len(), small.actions.len(), small.links.len()), (1, 0, 0));
+        // It is as small as it gets: there is nothing to write.
+        let found = Found { seed, violations: results.failures[0].violations.clone(), scenario: small };
+        let mut failed =
+            Failed { shrunk: None, replay: None, seed, oracle: String::new(), text: String::new() };
+        keeper.keep(&found, &mut failed).unwrap();
+        assert_eq!(failed.shrunk, None);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

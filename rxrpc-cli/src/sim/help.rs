@@ -33,7 +33,7 @@ usual, an [expect] table says what the run must come to:
   request = { len = 100_000 }
   repeat = 2
   [expect]
-  reached = [\"loss loss 3\", \"wake retransmit\"]   # KIND NAME [AT LEAST]
+  reached = [\"loss loss 3\", \"ack OOS\"]           # KIND NAME [AT LEAST]
   never = [\"packet abort\"]
   outcome = { ok = 2 }                             # exactly these ends at the clients
 

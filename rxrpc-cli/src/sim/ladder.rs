@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use anstyle::{AnsiColor, Style};
 use rxrpc_proto::{Event, Instant, NetworkError, Wake};
-use rxrpc_sim::{Fate, LossReason, NodeId, Observer, Packet, Violation, node_at};
+use rxrpc_sim::{Fate, LossReason, NodeId, Observer, Oracle, Packet, Phase, Violation, node_at};
 
 use super::label::label;
 
@@ -28,16 +28,18 @@ pub(super) struct Ladder(Rc<RefCell<Rows>>);
 struct Rows {
     most: usize,
     rows: VecDeque<Row>,
+    /// The rows when the last call had ended. What follows is of interest only if it goes wrong.
+    settled: Option<VecDeque<Row>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Row {
     at: Instant,
     what: What,
     text: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum What {
     /// A packet from a node, or from nobody, to a node, or to nobody.
     Arrow { id: u64, copy: bool, from: Option<NodeId>, to: Option<NodeId>, way: Way },
@@ -56,15 +58,18 @@ enum Way {
 impl Ladder {
     /// A ladder of the last so many rows.
     pub(super) fn new(most: usize) -> Self {
-        Ladder(Rc::new(RefCell::new(Rows { most: most.max(1), rows: VecDeque::new() })))
+        Ladder(Rc::new(RefCell::new(Rows { most: most.max(1), rows: VecDeque::new(), settled: None })))
     }
 
     /// The ladder with its heading, a line a row, in colours or without.
     pub(super) fn draw(&self, nodes: usize, colour: bool) -> String {
         let rows = self.0.borrow();
+        if rows.rows.is_empty() {
+            return String::new();
+        }
         let columns = Columns::new(nodes);
         let mut text = format!("{:>12}  {}\n", "seconds", columns.heading());
-        for row in &rows.rows {
+        for row in rows.settled.as_ref().unwrap_or(&rows.rows) {
             let style = if colour { row.style() } else { PLAIN };
             let line =
                 format!("{:>12.6}  {}  {}", seconds(row.at), columns.draw(&row.what), row.text_with_way());
@@ -156,10 +161,10 @@ impl Observer for Ladder {
     }
 
     fn event(&mut self, now: Instant, node: NodeId, event: &Event) {
-        if let Event::Call { tag, news, .. } = event
+        if let Event::Call { news, .. } = event
             && news.ended()
         {
-            self.mark(now, Some(node), ASIDE, format!("call with tag {tag:x} has ended"));
+            self.mark(now, Some(node), ASIDE, "a call has ended".to_owned());
         }
     }
 
@@ -169,10 +174,17 @@ impl Observer for Ladder {
 
     fn note(&mut self, now: Instant, node: Option<NodeId>, text: &str) {
         self.mark(now, node, ASIDE, text.to_owned());
+        if text == format!("{:?}", Phase::Draining) {
+            let mut rows = self.0.borrow_mut();
+            rows.settled = Some(rows.rows.clone());
+        }
     }
 
     fn violation(&mut self, violation: &Violation) {
         let Violation { at, node, oracle, text } = violation;
+        if *oracle != Oracle::Expectation {
+            self.0.borrow_mut().settled = None;
+        }
         self.mark(*at, *node, WRONG, format!("{oracle:?}: {text}"));
     }
 }
@@ -244,4 +256,56 @@ fn shaft(line: &mut [char], from: usize, to: usize, way: Way) {
         _ if rightward => '>',
         _ => '<',
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrow(from: Option<NodeId>, to: Option<NodeId>, way: Way) -> String {
+        Columns::new(3).draw(&What::Arrow { id: 1, copy: false, from, to, way })
+    }
+
+    #[test]
+    fn arrows_lead_as_far_as_their_packets_came() {
+        let arrived = Way::Arrived(Instant::ORIGIN);
+        assert_eq!(arrow(Some(0), Some(1), arrived), "|-------->|         |");
+        assert_eq!(arrow(Some(2), Some(1), arrived), "|         |<--------|");
+        assert_eq!(arrow(Some(0), Some(2), arrived), "|------------------>|");
+        assert_eq!(arrow(Some(1), Some(2), Way::Lost(LossReason::Loss)), "|         |---x     |");
+        assert_eq!(arrow(Some(1), Some(0), Way::Going), "|     <---|         |");
+        assert_eq!(arrow(None, Some(1), arrived), "|         *         |");
+        assert_eq!(arrow(Some(1), None, Way::Lost(LossReason::NoRoute)), "|         x         |");
+        assert_eq!(Columns::new(3).draw(&What::Mark(Some(2), PLAIN)), "|         |         o");
+        assert_eq!(Columns::new(3).heading(), "0         1         2");
+    }
+
+    #[test]
+    fn the_oldest_rows_make_room() {
+        let mut ladder = Ladder::new(2);
+        for (second, text) in [(1, "one"), (2, "two"), (3, "three")] {
+            ladder.note(Instant::from_nanos(second * 1_000_000_000), Some(1), text);
+        }
+        let text = "     seconds  0                 1\n\
+                    \x20   2.000000  |                 o  two\n\
+                    \x20   3.000000  |                 o  three\n";
+        assert_eq!(ladder.draw(2, false), text);
+        assert_eq!(ladder.draw(2, true).matches("\u{1b}[2m").count(), 2);
+        assert_eq!(Ladder::new(2).draw(2, false), "");
+    }
+
+    #[test]
+    fn what_follows_the_last_call_is_shown_if_it_goes_wrong() {
+        let mut ladder = Ladder::new(9);
+        ladder.note(Instant::ORIGIN, None, "Draining");
+        ladder.timer(Instant::ORIGIN, 0, Wake::Peer);
+        let mut violation =
+            Violation { at: Instant::ORIGIN, node: None, oracle: Oracle::Expectation, text: "x".into() };
+        ladder.violation(&violation);
+        assert_eq!(ladder.draw(2, false).lines().count(), 2);
+        violation.oracle = Oracle::Leftover;
+        ladder.violation(&violation);
+        let rows = ladder.draw(2, false);
+        assert!(rows.contains("timer: Peer") && rows.ends_with("Leftover: x\n"), "{rows}");
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anstream::{AutoStream, ColorChoice};
-use rxrpc_sim::campaign::{Results, Shard, campaign};
+use rxrpc_sim::campaign::{KEPT, Results, Shard, campaign};
 use rxrpc_sim::{Report, Scenario};
 
 use super::coverage;
@@ -40,8 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = "sim-failures")]
     failures: PathBuf,
     /// So many failures are shown, written and shrunk; of the others only the seed is told.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    keep: usize,
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(..=KEPT as i64))]
+    keep: u8,
     /// Runs that may be spent on shrinking a failure.
     #[arg(long, value_name = "N", default_value_t = 2000)]
     shrink_runs: u32,
@@ -107,6 +107,9 @@ fn many(args: &Args, task: &Task) -> Result<Results, Failure> {
     let chunk = |range| campaign(range, args.shard, harness, |seed| task.scenario(seed), |_, _| true);
     spread(task.seeds, args.shard, args.which.jobs(), chunk, |chunk| {
         progress.add(chunk.seeds, chunk.failed.len() as u64);
+        for failure in &chunk.failures {
+            progress.say(failure.seed, failure.violations.first());
+        }
         results.merge(chunk);
     });
     Ok(results)
@@ -116,17 +119,18 @@ fn many(args: &Args, task: &Task) -> Result<Results, Failure> {
 fn keep(args: &Args, results: &Results, tally: &mut Tally) -> Result<(), Failure> {
     let keeper = Keeper {
         folder: &args.failures,
-        nodes: args.which.harness,
+        harness: args.which.harness.harness(),
+        option: args.which.harness.option(),
         budget: if args.no_shrink { 0 } else { args.shrink_runs },
         source: args.which.scenario.as_deref().filter(|_| args.which.seeds.is_none()),
         colour: colour(),
     };
     let _quiet = quiet();
-    let kept = results.failures.iter().zip(&mut tally.failures).take(args.keep);
+    let kept = results.failures.iter().zip(&mut tally.failures).take(args.keep.into());
     for (found, failed) in kept {
         output::line(keeper.keep(found, failed)?)?;
     }
-    let rest: Vec<String> = results.failed.iter().skip(args.keep).map(u64::to_string).collect();
+    let rest: Vec<String> = results.failed.iter().skip(args.keep.into()).map(u64::to_string).collect();
     if !rest.is_empty() {
         output::line(format_args!("failed as well: {}", rest.join(", ")))?;
     }

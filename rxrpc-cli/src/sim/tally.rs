@@ -206,6 +206,7 @@ pub(super) fn verdict(runs: u64, failed: usize, coverage: &Coverage) -> Option<S
     match (failed, missing) {
         (0, false) => None,
         (0, true) => Some(format!("not reached: {}", zeroes.join(", "))),
+        (1, false) if runs == 1 => Some("the run failed".into()),
         (n, false) => Some(format!("{n} of {runs} seeds failed")),
         (n, true) => Some(format!("{n} of {runs} seeds failed; not reached: {}", zeroes.join(", "))),
     }

@@ -4,6 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
+use clap::ArgGroup;
 use rxrpc_sim::{Scenario, swarm};
 
 use super::file;
@@ -13,12 +14,13 @@ use crate::failure::Failure;
 
 /// Options that say what to run.
 #[derive(clap::Args, Debug)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true))]
 pub(super) struct Which {
     /// Seeds from A on and below B, or a single seed. Each draws a scenario of its own (swarm mode).
-    #[arg(long, value_name = "A..B", required_unless_present = "scenario")]
+    #[arg(long, value_name = "A..B", group = "what")]
     pub(super) seeds: Option<Seeds>,
     /// The scenario; with --seeds, everything of it but the seed.
-    #[arg(long, value_name = "FILE.toml")]
+    #[arg(long, value_name = "FILE.toml", group = "what")]
     pub(super) scenario: Option<PathBuf>,
     /// What the nodes are.
     #[arg(long, value_enum, default_value_t = Nodes::Direct)]
@@ -43,10 +45,10 @@ impl Which {
         let base = self.scenario.as_deref().map(file::read).transpose()?;
         let (seeds, single) = match (self.seeds, &base) {
             (Some(seeds), _) => (seeds, seeds.single()),
-            (None, Some(base)) => {
-                (Seeds { from: base.seed, to: base.seed.saturating_add(1) }, Some(base.seed))
+            (None, base) => {
+                let seed = base.as_ref().map_or(0, |base| base.seed);
+                (Seeds { from: seed, to: seed.saturating_add(1) }, Some(seed))
             }
-            (None, None) => return Err(Failure::Usage("--seeds or --scenario says what to run".into())),
         };
         let mut task = Task { seeds, single: None, base };
         task.single = single.map(|seed| task.scenario(seed));
