@@ -5,6 +5,7 @@ pub mod campaign;
 mod check;
 mod coverage;
 mod inject;
+mod insider;
 mod liveness;
 mod net;
 mod node;
@@ -22,7 +23,7 @@ mod workload;
 mod world;
 
 pub use check::{Divergence, check, compare};
-pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit};
+pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, NEVER_SEEN, Workload};
 pub use net::{Control, Element, build, network_error};
 pub use observer::{Fate, LossReason, Observer};
 pub use oracle::{Oracle, Oracles, Violation};

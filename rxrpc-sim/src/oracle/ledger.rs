@@ -141,7 +141,7 @@ impl Ledger {
             Ok(()) if !executed => Some("no server executed it".into()),
             Ok(()) => unless(record.replied || anonymous, "no server finished its reply"),
             Err(CallError::RemoteAbort(code)) => judge_abort(record, code, allow),
-            Err(CallError::LocalAbort(_) | CallError::Short) => {
+            Err(CallError::LocalAbort(_) | CallError::Short | CallError::Excess) => {
                 unless(record.client_gave_up, "its application did not abort it")
             }
             Err(CallError::Protocol(_)) => {
@@ -229,8 +229,9 @@ fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<S
     let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
     let lost = allow.restarts || allow.eviction || allow.forgets || allow.rebinding;
     let excuse = match code {
-        // A server that forgot the connection may have forgotten the upgrade.
-        AbortCode::RX_PROTOCOL_ERROR => allow.restarts || allow.rejects || (allow.upgrades && lost),
+        // A server that forgot the connection may have forgotten the upgrade, or take acknowledgements of the reply
+        // that it has forgotten for a fault.
+        AbortCode::RX_PROTOCOL_ERROR => lost || allow.rejects,
         // A server that lost its client's packets ends calls that its application never got.
         AbortCode::RX_CALL_TIMEOUT | AbortCode::RX_CALL_DEAD => true,
         AbortCode::RX_INVALID_OPERATION => lost || gave_up,

@@ -154,6 +154,8 @@ impl Allowances {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
                 ElementKind::Icmp { .. } => allow.icmp = true,
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
+                // All answers are lost for a while, and what is heard then first may be of another call.
+                ElementKind::Gate(_) => allow.heavy_loss = true,
                 ElementKind::Replay { after, .. } => longest = longest.max(*after),
                 _ => {}
             }
@@ -261,8 +263,6 @@ impl Oracles {
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch
             | Fault::SecondUpgrade
-            | Fault::DifferentLast
-            | Fault::DataAfterLast
             | Fault::UnexpectedReply
             | Fault::AckZeroFirst
             | Fault::ShortSack
@@ -271,9 +271,12 @@ impl Oracles {
             | Fault::DebugOff
             | Fault::FutureCall
             | Fault::EarlyReply => false,
-            Fault::AckOutsideWindow | Fault::SackOverflow | Fault::UnexpectedAck => {
-                self.allow.restarts || self.allow.eviction || self.allow.forgets
-            }
+            // A server that starts again may cut its reply in other places, or reply something else.
+            Fault::DifferentLast
+            | Fault::DataAfterLast
+            | Fault::AckOutsideWindow
+            | Fault::SackOverflow
+            | Fault::UnexpectedAck => self.allow.restarts || self.allow.eviction || self.allow.forgets,
             // The answer to a wish for a newer service, when the call that wished is over already.
             Fault::ServiceMismatch => self.allow.upgrades,
             _ => true,

@@ -349,7 +349,7 @@ pub enum Ending {
     ServerAborts,
     /// The server forgets it.
     ServerForgets,
-    /// The client fails it as having too few bytes.
+    /// The client fails it as having too few bytes, or too many.
     ClientFails,
 }
 
