@@ -275,7 +275,11 @@ mod tests {
         let chosen = |name: &str| {
             let mut numbers = Vec::new();
             let source = Source::Memory(file.clone()).of_interface(name);
-            source.read(&mut |frame| Ok(numbers.push(frame.number))).unwrap();
+            let mut note = |frame: Frame| {
+                numbers.push(frame.number);
+                Ok(())
+            };
+            source.read(&mut note).unwrap();
             numbers
         };
         assert_eq!((chosen("left"), chosen("rite"), chosen("none")), (vec![1], vec![2, 4], vec![]));
