@@ -4,6 +4,8 @@
 pub mod campaign;
 mod check;
 mod coverage;
+#[cfg(feature = "full")]
+pub mod full;
 mod inject;
 mod liveness;
 mod net;

@@ -75,6 +75,13 @@ impl Ledger {
         (unique, place as u32)
     }
 
+    /// The call that was to begin was refused.
+    #[cfg(feature = "full")]
+    pub(crate) fn withdraw(&mut self, place: u32) {
+        self.live -= 1;
+        self.records.remove(place as usize);
+    }
+
     /// The call that a request names, if it is known.
     pub(crate) fn find(&mut self, unique: u32, place: u32) -> Option<&mut Record> {
         self.records.get_mut(place as usize).filter(|r| r.unique == unique)
@@ -216,6 +223,14 @@ pub(crate) struct Checks<'a> {
     pub(crate) crashed_client: bool,
     /// It takes for silence what is shorter than the pauses of a peer that works.
     pub(crate) impatient: bool,
+}
+
+impl<'a> Checks<'a> {
+    /// Nothing can be demanded.
+    #[cfg(feature = "full")]
+    pub(crate) fn none(allow: &'a Allowances) -> Self {
+        Checks { allow, tainted: false, anonymous: true, crashed_client: true, impatient: true }
+    }
 }
 
 /// Whether somebody has reason to abort with this code.
