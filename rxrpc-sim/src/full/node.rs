@@ -324,15 +324,12 @@ impl Element for FullNode {
         if packet.dst != self.node.addr() {
             return world.lose(packet, LossReason::NoRoute);
         }
-        let arrived = self.node.0.socket.borrow_mut().arrive(packet.src, packet.ecn, &packet.bytes);
-        let Some(waker) = arrived else {
-            world.coverage.fault("receive-overflow");
-            return world.lose(packet, LossReason::Overflow);
-        };
-        world.delivered(self.node.id(), &packet);
-        world.pool.give(packet.bytes);
-        if let Some(waker) = waker {
-            waker.wake();
+        match self.node.0.socket.borrow_mut().arrive(packet, world) {
+            Ok(waker) => waker.into_iter().for_each(Waker::wake),
+            Err(packet) => {
+                world.coverage.fault("receive-overflow");
+                return world.lose(packet, LossReason::Overflow);
+            }
         }
         self.stir(now);
     }

@@ -16,6 +16,7 @@ use crate::oracle::Oracle;
 use crate::packet::{NodeId, Packet, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, us};
+use crate::world::World;
 
 /// "Input/output error": how a device refuses segmentation.
 const EIO: i32 = 5;
@@ -47,6 +48,8 @@ pub(super) struct Socket {
     now: Instant,
     pub(super) clock: NodeClock,
     inbox: Inbox,
+    /// What is in the inbox and was not received.
+    packets: VecDeque<Packet>,
     /// Runs of the inbox that were received.
     received: usize,
     reports: VecDeque<NetworkReport>,
@@ -72,6 +75,7 @@ impl Socket {
             now: Instant::ORIGIN,
             clock: NodeClock::new(spec.clock.clone(), streams.stream("clock", u64::from(spec.id))),
             inbox: Inbox::new(spec.socket.receive_buffer, spec.socket.coalesce),
+            packets: VecDeque::new(),
             received: 0,
             reports: VecDeque::new(),
             wakers: Wakers::default(),
@@ -88,6 +92,7 @@ impl Socket {
     /// The driver is gone, and with it all that it waited for.
     pub(super) fn reset(&mut self) {
         self.inbox.clear();
+        self.packets.clear();
         self.received = 0;
         self.reports.clear();
         self.wakers = Wakers::default();
@@ -113,9 +118,14 @@ impl Socket {
         wake
     }
 
-    /// A datagram has arrived. `None` if there was no room, otherwise whom to wake.
-    pub(super) fn arrive(&mut self, src: SocketAddr, ecn: u8, bytes: &[u8]) -> Option<Option<Waker>> {
-        self.inbox.push(src, ecn, bytes).then(|| self.wakers.readable.take())
+    /// A packet arrives. Whom to wake; or the packet, if there is no room for it.
+    pub(super) fn arrive(&mut self, packet: Packet, world: &mut World) -> Result<Option<Waker>, Packet> {
+        if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
+            return Err(packet);
+        }
+        world.arrived(self.node, &packet);
+        self.packets.push_back(packet);
+        Ok(self.wakers.readable.take())
     }
 
     /// The network reports an error. Whom to wake.
@@ -262,6 +272,12 @@ impl Socket {
             }
             self.received += 1;
             messages += 1;
+            let datagrams = bytes.len().div_ceil(run.stride.max(1)).max(1);
+            let mut world = self.lent.borrow_mut();
+            for packet in self.packets.drain(..datagrams.min(self.packets.len())) {
+                world.read(self.node, &packet);
+                world.pool.give(packet.bytes);
+            }
         }
         self.inbox.clear();
         self.received = 0;

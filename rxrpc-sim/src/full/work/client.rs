@@ -60,7 +60,7 @@ impl Made<'_> {
 
     /// How long its task may pause without looking at the call.
     fn pause(&self) -> Micros {
-        self.spec.request.write_pause.max(self.spec.reply.read_pause)
+        self.spec.request.write_pause + self.spec.reply.read_pause
     }
 }
 

@@ -237,9 +237,11 @@ impl App {
         };
         self.report(finding);
         let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
-        let paused = spec.map_or(0, |s| s.request.read_pause.max(s.reply.write_pause).max(s.work));
-        if served.lifetime > 0 {
-            self.check_deadline(outcome, self.local() - served.accepted, [served.lifetime, 0], paused);
+        let paused = spec.map_or(0, |s| s.request.read_pause + s.reply.write_pause + s.work);
+        let after = self.local() - served.accepted;
+        // The lifetime began before, when the first packet came.
+        if served.lifetime > 0 && after > us(served.lifetime) {
+            self.check_deadline(outcome, after, [served.lifetime, 0], paused);
         }
     }
 
