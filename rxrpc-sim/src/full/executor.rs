@@ -220,7 +220,9 @@ mod tests {
         let order = |rng: Option<Rng>| {
             let log = Rc::default();
             let mut executor = Executor::new(rng);
-            (0..8).for_each(|number| drop(executor.spawn(noting(&log, number, 2))));
+            for number in 0..8 {
+                executor.spawn(noting(&log, number, 2));
+            }
             assert_eq!(run(&mut executor), 16);
             log.take()
         };

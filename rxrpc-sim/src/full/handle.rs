@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) socket: Rc<RefCell<Socket>>,
     pub(super) endpoint: RefCell<Option<Endpoint>>,
     pub(super) now: Cell<Instant>,
+    /// Its process runs, or at least exists.
+    pub(super) is_up: Cell<bool>,
 }
 
 /// A simulated node, as the code that runs on it sees it. A cheap handle.

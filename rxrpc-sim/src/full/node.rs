@@ -89,6 +89,7 @@ impl FullNode {
             socket: Rc::new(RefCell::new(Socket::new(id, &spec, &streams, lent))),
             endpoint: RefCell::new(None),
             now: Cell::new(Instant::ORIGIN),
+            is_up: Cell::new(false),
         }));
         let mut this = FullNode {
             node,
@@ -140,6 +141,7 @@ impl FullNode {
         }));
         self.life = Life::Running;
         self.stirred = Some(now);
+        self.node.0.is_up.set(true);
         if let Some(app) = &self.app {
             app.start();
         }
@@ -178,7 +180,8 @@ impl FullNode {
             && until <= now
         {
             let blocked = self.node.0.socket.borrow().was_blocked_since(since);
-            if !blocked && !(self.ended.get() && self.closed.get()) {
+            let over = self.ended.get() && self.closed.get();
+            if !blocked && !over {
                 let text = "the driver of a closed endpoint has not ended";
                 world.violation(Some(self.node.id()), Oracle::Leftover, text);
             }
@@ -236,6 +239,7 @@ impl FullNode {
         }
         self.end_tasks(None);
         self.driver = None;
+        self.node.0.is_up.set(false);
         self.node.0.socket.borrow_mut().reset();
         self.life = Life::Down(now + lasts);
         world.oracles.on_restart(self.node.id());

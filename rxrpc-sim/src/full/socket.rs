@@ -350,3 +350,88 @@ impl Io for SocketIo {
         Some(self.0.borrow().addr)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::nobodys;
+    use super::*;
+
+    const PEER: NodeId = 1;
+
+    fn socket(batch: usize) -> (SocketIo, Lent) {
+        let lent = nobodys();
+        let mut spec = NodeSpec::default();
+        spec.socket.batch = batch;
+        let socket = Socket::new(0, &spec, &Streams::new(1), &lent);
+        (SocketIo(Rc::new(RefCell::new(socket))), lent)
+    }
+
+    fn send(io: &mut SocketIo, bytes: &[u8], segment: usize) -> io::Result<()> {
+        let peer = inside(PEER, false);
+        let transmit =
+            Transmit { peer, len: bytes.len(), segment, may_fragment: false, ecn: 0, local_ip: None };
+        io.try_send(&transmit, bytes)
+    }
+
+    fn later(io: &SocketIo, millis: u64) {
+        let now = Instant::ORIGIN + Duration::from_millis(millis);
+        let _ = io.0.borrow_mut().advance(now);
+    }
+
+    /// What was found wrong about the use of the socket; what is sent here is no packet.
+    fn found(lent: &Lent) -> usize {
+        let world = lent.borrow();
+        world.oracles.violations().iter().filter(|v| v.oracle == Oracle::Contract).count()
+    }
+
+    #[test]
+    fn what_was_refused_has_to_be_offered_again_whole_or_piece_by_piece() {
+        for (pieces, wrong) in [
+            (&[&b"aabbc"[..]][..], 0),
+            (&[b"aa", b"bb", b"c"], 0),
+            (&[b"aa", b"c"], 1),
+            (&[b"bb"], 1),
+            (&[b"aa", b"aa"], 1),
+        ] {
+            let (mut io, lent) = socket(64);
+            io.0.borrow_mut().block(Instant::ORIGIN + Duration::from_millis(5));
+            assert_eq!(send(&mut io, b"aabbc", 2).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            later(&io, 5);
+            for piece in pieces {
+                send(&mut io, piece, 2).unwrap();
+            }
+            assert_eq!(found(&lent), wrong, "{pieces:?}");
+            assert!(wrong > 0 || !io.0.borrow().is_owed());
+        }
+    }
+
+    #[test]
+    fn a_batch_that_the_socket_cannot_send_is_found() {
+        for (batch, len, wrong) in [(2, 4, 0), (2, 5, 1), (1, 2, 0), (1, 3, 1)] {
+            let (mut io, lent) = socket(batch);
+            send(&mut io, &vec![0; len], 2).unwrap();
+            assert_eq!(found(&lent), wrong, "{len} bytes where {batch} datagrams may be sent");
+        }
+    }
+
+    #[test]
+    fn the_newest_deadline_alone_counts() {
+        let (mut io, _) = socket(1);
+        let mut cx = Context::from_waker(Waker::noop());
+        let start = io.now();
+        let at = |millis| Some(start + Duration::from_millis(millis));
+        assert!(io.poll_timer(&mut cx, at(5)).is_pending());
+        assert!(io.poll_timer(&mut cx, at(9)).is_pending());
+        let woken = |io: &SocketIo, millis| {
+            let now = Instant::ORIGIN + Duration::from_millis(millis);
+            io.0.borrow_mut().advance(now)[1].is_some()
+        };
+        assert!(!woken(&io, 5));
+        assert!(woken(&io, 9));
+        assert!(io.poll_timer(&mut cx, at(9)).is_ready());
+        assert!(io.poll_timer(&mut cx, None).is_pending());
+        assert_eq!(io.0.borrow_mut().next_wake(), None);
+    }
+}

@@ -19,6 +19,7 @@ use crate::rng::splitmix64;
 use crate::scenario::{ActionKind, CallSpec, Micros, Scenario, us};
 use crate::world::World;
 use client::Clients;
+#[cfg(feature = "full")]
 pub(crate) use client::{TRY_AGAIN, options};
 use server::Servers;
 

@@ -210,6 +210,7 @@ impl Reader {
     }
 
     /// Whether the bytes that come next are the right ones.
+    #[cfg(feature = "full")]
     pub(crate) fn is_next(&self, bytes: &[u8]) -> bool {
         !self.has_head() || pattern::is_right(self.key, self.read, bytes)
     }
