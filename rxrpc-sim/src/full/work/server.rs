@@ -61,10 +61,12 @@ async fn decide(app: Rc<App>, incoming: Incoming, service: ServiceSpec, number: 
     }
     let slot = incoming.id().slot() as u64;
     if !app.is_healed() && service.reject_every > 0 && number.is_multiple_of(service.reject_every) {
-        let _ = match service.reject_code {
-            0 => incoming.reject_busy(),
-            code => incoming.reject(AbortCode(code)),
-        };
+        match service.reject_code {
+            // Nobody takes it, which says the same.
+            0 if app.tasks.mixed && app.chance(0.5) => drop(incoming),
+            0 => drop(incoming.reject_busy()),
+            code => drop(incoming.reject(AbortCode(code))),
+        }
         return app.world().application(app.id, slot, 4);
     }
     let lifetime = (service.lifetime > 0).then_some(us(service.lifetime));
