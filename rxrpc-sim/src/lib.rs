@@ -73,6 +73,7 @@ mod coverage;
 #[cfg(feature = "full")]
 pub mod full;
 mod inject;
+mod insider;
 mod liveness;
 mod net;
 mod node;
@@ -90,7 +91,7 @@ mod workload;
 mod world;
 
 pub use check::{Divergence, check, compare};
-pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit};
+pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, NEVER_SEEN, Workload};
 pub use net::{Control, Element, build, network_error};
 pub use observer::{Fate, LossReason, Observer};
 pub use oracle::{Oracle, Oracles, Violation};

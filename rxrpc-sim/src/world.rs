@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
+use rxrpc_proto::wire::{Header, PacketType};
 use rxrpc_proto::{Event, Instant, NetworkError, Wake};
 use slab::Slab;
 
 use crate::coverage::Coverage;
+use crate::insider::Overheard;
 use crate::observer::{Fate, LossReason, Observer};
 use crate::oracle::{Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, Pool, node_at};
@@ -39,6 +41,8 @@ pub struct World {
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) nodes: u16,
     next_packet: u64,
+    /// By node: the last packet that arrived, if an attacker wants to know.
+    overheard: Option<Vec<Option<Overheard>>>,
     /// Datagrams sent.
     pub(crate) datagrams: u64,
 }
@@ -58,6 +62,7 @@ impl World {
             observer: None,
             nodes,
             next_packet: 0,
+            overheard: None,
             datagrams: 0,
         }
     }
@@ -72,6 +77,27 @@ impl World {
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.observer.is_some()
+    }
+
+    /// An attacker listens.
+    pub(crate) fn listen(&mut self) {
+        self.overheard = Some(vec![None; usize::from(self.nodes)]);
+    }
+
+    /// What an attacker knows of the traffic to a node.
+    pub(crate) fn overheard(&self, to: NodeId) -> Option<Overheard> {
+        *self.overheard.as_ref()?.get(usize::from(to))?
+    }
+
+    fn overhear(&mut self, to: NodeId, packet: &Packet) {
+        let Some(place) = self.overheard.as_mut().and_then(|all| all.get_mut(usize::from(to))) else {
+            return;
+        };
+        if let Some((header, _)) = packet.origin.and_then(|_| Header::parse(&packet.bytes).ok())
+            && matches!(header.packet_type, PacketType::Data | PacketType::Ack)
+        {
+            *place = Some(Overheard { header, src: packet.src });
+        }
     }
 
     fn observe(&mut self, packet: &Packet, fate: Fate) {
@@ -166,6 +192,7 @@ impl World {
 
     /// A node looks at a packet that has reached it.
     pub(crate) fn read(&mut self, to: NodeId, packet: &Packet) {
+        self.overhear(to, packet);
         let now = self.now;
         self.oracles.on_delivered(now, to, packet, &mut self.coverage);
     }

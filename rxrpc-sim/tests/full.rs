@@ -27,7 +27,7 @@ fn lossy(seed: u64) -> Scenario {
 fn restless(seed: u64) -> Scenario {
     let mut s = lossy(seed);
     for node in &mut s.nodes {
-        node.tasks = TaskSpec { shuffled: true, mixed: true, cancelled: 0.5, spurious: 0.3 };
+        node.tasks = TaskSpec { shuffled: true, moving: true, mixed: true, cancelled: 0.5, spurious: 0.3 };
         node.socket.blocked = 0.2;
         node.socket.gso_refused = 0.1;
     }

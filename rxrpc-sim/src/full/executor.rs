@@ -87,23 +87,28 @@ pub(super) struct Executor {
     ready: Arc<Ready>,
     /// Which of the woken tasks comes next; the one that was woken first, if absent.
     order: Option<Rng>,
+    /// Each poll has a waker of its own, and those of earlier polls wake nobody: as when futures move between tasks.
+    fresh: bool,
     serial: u64,
 }
 
 impl Executor {
-    pub(super) fn new(order: Option<Rng>) -> Self {
-        Executor { tasks: Slab::new(), ready: Arc::default(), order, serial: 0 }
+    pub(super) fn new(order: Option<Rng>, fresh: bool) -> Self {
+        Executor { tasks: Slab::new(), ready: Arc::default(), order, fresh, serial: 0 }
+    }
+
+    fn mark(&self, id: TaskId) -> Arc<Mark> {
+        Arc::new(Mark { id, queued: AtomicBool::new(false), ready: Arc::clone(&self.ready) })
     }
 
     /// Adds a task, which is polled at the next occasion.
     pub(super) fn spawn(&mut self, future: BoxFuture) -> TaskId {
         self.serial += 1;
-        let entry = self.tasks.vacant_entry();
-        let id = TaskId { key: entry.key(), serial: self.serial };
-        let mark = Arc::new(Mark { id, queued: AtomicBool::new(false), ready: Arc::clone(&self.ready) });
+        let id = TaskId { key: self.tasks.vacant_key(), serial: self.serial };
+        let mark = self.mark(id);
         let waker = Waker::from(Arc::clone(&mark));
         waker.wake_by_ref();
-        entry.insert(Task { serial: self.serial, future: Some(future), mark, waker });
+        self.tasks.insert(Task { serial: self.serial, future: Some(future), mark, waker });
         id
     }
 
@@ -119,11 +124,16 @@ impl Executor {
                 ready.remove(place)?
             };
             let id = mark.id;
-            if let Some(task) = self.task(id)
+            let fresh = self.fresh.then(|| self.mark(id));
+            if let Some(task) = self.task(id).filter(|task| Arc::ptr_eq(&task.mark, &mark))
                 && let Some(future) = task.future.take()
             {
                 // What wakes it from here on has it polled again.
-                task.mark.queued.store(false, Ordering::Relaxed);
+                mark.queued.store(false, Ordering::Relaxed);
+                if let Some(fresh) = fresh {
+                    task.waker = Waker::from(Arc::clone(&fresh));
+                    task.mark = fresh;
+                }
                 return Some(Turn { id, future, waker: task.waker.clone() });
             }
         }
@@ -207,7 +217,7 @@ mod tests {
     #[test]
     fn tasks_take_turns_and_two_wakes_are_one_poll() {
         let log = Rc::default();
-        let mut executor = Executor::new(None);
+        let mut executor = Executor::new(None, false);
         executor.spawn(noting(&log, 1, 3));
         executor.spawn(noting(&log, 2, 2));
         assert_eq!(run(&mut executor), 5);
@@ -219,7 +229,7 @@ mod tests {
     fn a_drawn_order_differs_and_repeats() {
         let order = |rng: Option<Rng>| {
             let log = Rc::default();
-            let mut executor = Executor::new(rng);
+            let mut executor = Executor::new(rng, false);
             for number in 0..8 {
                 executor.spawn(noting(&log, number, 2));
             }
@@ -232,10 +242,31 @@ mod tests {
     }
 
     #[test]
+    fn with_fresh_wakers_the_newest_alone_wakes() {
+        for fresh in [false, true] {
+            let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
+            let mut executor = Executor::new(None, fresh);
+            let kept = Rc::clone(&wakers);
+            executor.spawn(Box::pin(poll_fn(move |cx| {
+                kept.borrow_mut().push(cx.waker().clone());
+                Poll::Pending
+            })));
+            run(&mut executor);
+            wakers.borrow()[0].wake_by_ref();
+            assert_eq!(run(&mut executor), 1);
+            wakers.borrow()[0].wake_by_ref();
+            assert_eq!(run(&mut executor), usize::from(!fresh));
+            let newest = wakers.borrow().last().cloned();
+            newest.unwrap().wake();
+            assert_eq!(run(&mut executor), 1);
+        }
+    }
+
+    #[test]
     fn the_waker_of_a_task_that_is_gone_wakes_nobody_else() {
         let log = Rc::default();
         let kept = Rc::new(RefCell::new(None));
-        let mut executor = Executor::new(None);
+        let mut executor = Executor::new(None, false);
         let slot = Rc::clone(&kept);
         let first = executor.spawn(Box::pin(poll_fn(move |cx| {
             *slot.borrow_mut() = Some(cx.waker().clone());

@@ -84,7 +84,7 @@ impl FullNode {
             id,
             addr: inside(id, spec.ipv6),
             lent: Rc::clone(lent),
-            executor: RefCell::new(Executor::new(order)),
+            executor: RefCell::new(Executor::new(order, spec.tasks.moving)),
             timers: RefCell::new(Timers::default()),
             socket: Rc::new(RefCell::new(Socket::new(id, &spec, &streams, lent))),
             endpoint: RefCell::new(None),

@@ -11,6 +11,7 @@ use crate::world::World;
 
 /// What peers were seen to do wrong, and limits that show in counters.
 pub(crate) fn check_faults(node: NodeId, stats: &EndpointStats, world: &mut World) {
+    world.coverage.misdeeds(stats);
     for fault in Fault::all().filter(|f| stats.fault(*f) > 0) {
         if !world.oracles.allows(fault) {
             let text = format!("{} times: {fault}", stats.fault(fault));
@@ -47,8 +48,11 @@ pub(crate) fn check_leftovers(node: NodeId, stats: &EndpointStats, world: &mut W
 
 /// The clock of a node is to be right from now on: what was wrong with it?
 pub(crate) fn count_clock_faults(spec: &ClockSpec, clock: &NodeClock, world: &mut World) {
-    if clock.disturbed {
-        world.coverage.fault("timer-disturbed");
+    if clock.disturbed && spec.granularity > 0 {
+        world.coverage.fault("timer-coarse");
+    }
+    if clock.disturbed && spec.late > 0 {
+        world.coverage.fault("timer-late");
     }
     if spec.skew > 0 {
         world.coverage.fault("clock-skew");

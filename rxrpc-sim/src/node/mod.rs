@@ -25,6 +25,8 @@ use crate::world::World;
 
 /// Rounds of sending and events that one turn may take.
 const ROUNDS: u32 = 10_000;
+/// A closed endpoint answers for this long at most.
+const LINGER: Duration = Duration::from_millis(200);
 /// The limits are checked every so many turns.
 const CHECK_EVERY: u32 = 16;
 
@@ -55,6 +57,8 @@ pub(crate) struct DirectNode {
     held: Option<Transmit>,
     blocked_until: Option<Instant>,
     life: Life,
+    /// Its endpoint is closed: it goes at the first time and comes back so much later.
+    closing: Option<(Instant, Duration)>,
     /// Something happened that it has to look at now.
     stirred: Option<Instant>,
     turns: u32,
@@ -93,6 +97,7 @@ impl DirectNode {
             held: None,
             blocked_until: None,
             life: Life::Running,
+            closing: None,
             stirred: Some(Instant::ORIGIN),
             turns: 0,
             healed: false,
@@ -244,6 +249,7 @@ impl DirectNode {
         self.inbox.clear();
         self.held = None;
         self.blocked_until = None;
+        self.closing = None;
         self.life = Life::Down(now + lasts);
         world.oracles.on_restart(self.id);
     }
@@ -263,11 +269,23 @@ impl DirectNode {
             let text = format!("{} calls after closing", stats.calls);
             world.violation(Some(self.id), Oracle::Leftover, text);
         }
+        // Peers may not have heard of it yet, and are told.
+        let lingers = (lasts / 2).min(LINGER);
+        self.closing = Some((now + lingers, lasts - lingers));
+    }
+
+    /// A closed endpoint goes, if it is time. True if it did.
+    fn go(&mut self, now: Instant, world: &mut World) -> bool {
+        let Some((_, lasts)) = self.closing.filter(|(at, _)| *at <= now) else { return false };
         self.crash(now, lasts, world);
+        true
     }
 
     fn heal(&mut self, now: Instant, world: &mut World) {
         self.healed = true;
+        if self.closing.is_some() {
+            self.crash(now, Duration::ZERO, world);
+        }
         match self.life {
             Life::Down(_) => self.restart(now),
             Life::Paused(_) => self.life = Life::Running,
@@ -306,6 +324,9 @@ impl Element for DirectNode {
             Life::Paused(_) => self.life = Life::Running,
             Life::Running => {}
         }
+        if self.go(now, world) {
+            return;
+        }
         self.turn(now, world);
     }
 
@@ -316,8 +337,9 @@ impl Element for DirectNode {
         if self.stirred.is_some() {
             return self.stirred;
         }
+        let goes = self.closing.map(|(at, _)| at);
         let timer = self.endpoint.poll_timeout().map(|(at, _)| self.clock.timer(at));
-        [timer, self.app.next_wake(), self.blocked_until].into_iter().flatten().min()
+        [timer, self.app.next_wake(), self.blocked_until, goes].into_iter().flatten().min()
     }
 
     fn control(&mut self, now: Instant, control: &Control, world: &mut World) {
@@ -332,7 +354,7 @@ impl Element for DirectNode {
                 world.coverage.fault("crash");
                 self.crash(now, us(*lasts), world);
             }
-            Control::Close(lasts) if running => {
+            Control::Close(lasts) if running && self.closing.is_none() => {
                 world.coverage.fault("close");
                 self.close(now, us(*lasts), world);
             }

@@ -218,6 +218,8 @@ pub struct ClockSpec {
 pub struct TaskSpec {
     /// Which of the tasks that were woken comes next is drawn; otherwise the one that was woken first.
     pub shuffled: bool,
+    /// Each poll has a waker of its own, and those of earlier polls wake nobody: as when futures move between tasks.
+    pub moving: bool,
     /// Calls are made and served in several ways; otherwise all in the plainest one.
     pub mixed: bool,
     /// How often an operation that waits is cancelled, to be tried again.
@@ -293,7 +295,7 @@ pub enum Ending {
     ServerAborts,
     /// The server forgets it.
     ServerForgets,
-    /// The client fails it as having too few bytes.
+    /// The client fails it as having too few bytes, or too many.
     ClientFails,
 }
 

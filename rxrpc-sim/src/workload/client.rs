@@ -6,13 +6,15 @@ use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
 use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, head, is_impatient, limits, stream};
-use crate::coverage::{CallStage, Limit};
+use crate::coverage::{CallStage, Limit, Workload};
 use crate::oracle::{Checks, Oracle};
-use crate::scenario::{CallSpec, Ending, Transfer, us};
+use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
 use crate::world::World;
 
 /// A call that was refused for want of room is tried again after this long.
 pub(crate) const TRY_AGAIN: u64 = 50_000;
+/// A node without a call for this long was idle.
+pub(crate) const IDLE: Micros = 1_000_000;
 
 #[derive(Debug)]
 struct ClientCall {
@@ -38,6 +40,8 @@ struct ClientCall {
 pub(super) struct Clients {
     calls: Slab<ClientCall>,
     generation: u32,
+    /// When the last call ended here.
+    last_end: Option<Instant>,
 }
 
 fn tag_of(slot: usize, generation: u32) -> u64 {
@@ -99,6 +103,7 @@ impl App {
             Err(error) => return self.begin_refused(reach, spec, round, error),
         };
         self.clients.generation = generation;
+        self.count_workload(reach, spec);
         let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
         reach.world.application(self.node, u64::from(unique), 1);
         let anonymous = call.request.len < HEAD;
@@ -127,6 +132,18 @@ impl App {
             self.alarms.set(reach.now + us(call.ending_after), Alarm::EndClient(tag));
         }
         self.write_client(reach, slot);
+    }
+
+    fn count_workload(&self, reach: &mut Reach<'_>, spec: u32) {
+        let coverage = &mut reach.world.coverage;
+        self.kinds[spec as usize].iter().for_each(|kind| coverage.workload(*kind));
+        let clients = &self.clients;
+        if clients.calls.len() >= 4 {
+            coverage.workload(Workload::AllChannels);
+        }
+        if clients.is_empty() && clients.last_end.is_some_and(|end| reach.now - end >= us(IDLE)) {
+            coverage.workload(Workload::AfterIdle);
+        }
     }
 
     fn begin_refused(&mut self, reach: &mut Reach<'_>, spec: u32, round: u32, error: BeginCallError) {
@@ -271,6 +288,7 @@ impl App {
     /// The call is over and read: forget it, and make the next one.
     fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = self.clients.calls.remove(slot);
+        self.clients.last_end = Some(reach.now);
         reach.endpoint.release(call.id);
         let spec = &self.scenario.calls[call.spec as usize];
         if call.round + 1 < spec.repeat && !self.healed {
@@ -315,8 +333,9 @@ impl App {
                 self.client_over(reach, slot);
             }
             Ending::ClientFails => {
+                let error = if unique % 2 == 0 { CallError::Short } else { CallError::Excess };
                 if let Some(mut view) = reach.endpoint.call(id) {
-                    view.fail(CallError::Short);
+                    view.fail(error);
                 }
             }
             _ => {

@@ -1,6 +1,7 @@
 //! The applications of a node: clients that make the calls of the scenario, servers that answer them.
 
 mod client;
+mod kinds;
 pub(crate) mod pattern;
 mod server;
 pub(crate) mod transfer;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use rxrpc_proto::{CallError, CallId, Endpoint, Event, Instant, Outcome, TimeoutKind};
 
-use crate::coverage::Limit;
+use crate::coverage::{Limit, Workload};
 use crate::oracle::Oracle;
 use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
@@ -20,7 +21,8 @@ use crate::scenario::{ActionKind, CallSpec, Micros, Scenario, us};
 use crate::world::World;
 use client::Clients;
 #[cfg(feature = "full")]
-pub(crate) use client::{TRY_AGAIN, options};
+pub(crate) use client::{IDLE, TRY_AGAIN, options};
+pub(crate) use kinds::kinds;
 use server::Servers;
 
 /// Bytes at the front of a request that name the call: its number and its place in the book.
@@ -93,9 +95,14 @@ pub(crate) struct App {
     servers: Servers,
     incarnation: u32,
     healed: bool,
+    /// By call of the scenario: what it asks of the endpoints.
+    kinds: Vec<Vec<Workload>>,
     /// How much later than due anything may happen here: late timers, pauses, a blocked socket.
     slack: Duration,
 }
+
+/// A clock that drifts is read in whole nanoseconds of true time.
+const ROUNDING: Duration = Duration::from_nanos(2);
 
 /// How much later than due something may happen at the node, on its clock.
 pub(crate) fn slack(scenario: &Scenario, node: NodeId) -> Duration {
@@ -107,9 +114,12 @@ pub(crate) fn slack(scenario: &Scenario, node: NodeId) -> Duration {
         _ => Duration::ZERO,
     });
     let blocked = if spec.socket.blocked > 0.0 { us(spec.socket.blocked_for) * 20 } else { Duration::ZERO };
-    let timers = us(spec.clock.granularity) + us(spec.clock.late);
+    // A timer that was to come late is set anew, and late again, when the clock jumps.
+    let jumps =
+        scenario.actions.iter().filter(|a| a.node == node && matches!(a.kind, ActionKind::Jump { .. }));
+    let timers = (us(spec.clock.granularity) + us(spec.clock.late)) * (1 + jumps.count() as u32);
     // A fast clock makes more of it.
-    (timers + still.sum::<Duration>() + blocked) * 11 / 10
+    (timers + still.sum::<Duration>() + blocked) * 11 / 10 + ROUNDING
 }
 
 /// Stream of a call's request or reply.
@@ -175,6 +185,7 @@ impl App {
             servers: Servers::new(scenario, node),
             incarnation: 0,
             healed: false,
+            kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
             slack: slack(scenario, node),
         }
     }

@@ -13,12 +13,12 @@ use rxrpc_proto::{Instant, Outcome};
 use super::super::handle::first;
 use super::App;
 use super::transfer::{Port, Stop, read_all, write_all};
-use crate::coverage::{CallStage, Limit};
+use crate::coverage::{CallStage, Limit, Workload};
 use crate::oracle::Checks;
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
 use crate::workload::transfer::{Piece, Reader, Writer};
 use crate::workload::{
-    ANONYMOUS, ANONYMOUS_REPLY, HEAD, TRY_AGAIN, head, is_impatient, limits, options, stream,
+    ANONYMOUS, ANONYMOUS_REPLY, HEAD, IDLE, TRY_AGAIN, head, is_impatient, limits, options, stream,
 };
 
 /// Longest request that is written in one go.
@@ -129,6 +129,16 @@ impl App {
             let writer = Writer::new(spec.request.clone(), stream(unique, false), &head(unique, place));
             (writer, Reader::new(spec.reply.clone(), stream(unique, true), 0))
         };
+        let live = self.clients.borrow().len();
+        let idle_since = self.last_end.get().filter(|_| live == 0);
+        let coverage = &mut self.world().coverage;
+        self.kinds[index].iter().for_each(|kind| coverage.workload(*kind));
+        if live >= 4 {
+            coverage.workload(Workload::AllChannels);
+        }
+        if idle_since.is_some_and(|end| self.node.now() - end >= us(IDLE)) {
+            coverage.workload(Workload::AfterIdle);
+        }
         let key = self.clients.borrow_mut().insert(place);
         Made { spec, key, place, unique, begun: self.local(), writer, reader }
     }
@@ -273,8 +283,13 @@ impl App {
         Ok(())
     }
 
-    fn end_client(&self, made: &Made<'_>, outcome: Outcome) {
+    fn leave(&self, made: &Made<'_>) {
         self.clients.borrow_mut().remove(made.key);
+        self.last_end.set(Some(self.node.now()));
+    }
+
+    fn end_client(&self, made: &Made<'_>, outcome: Outcome) {
+        self.leave(made);
         let limits = limits(&self.scenario, self.id, made.spec);
         let finding = {
             let mut world = self.world();
@@ -332,7 +347,7 @@ impl App {
 
     /// The call was dropped.
     fn forget_client(&self, made: &Made<'_>) {
-        self.clients.borrow_mut().remove(made.key);
+        self.leave(made);
         self.gave_up(made);
         let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
         let finding = {

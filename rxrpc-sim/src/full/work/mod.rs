@@ -18,12 +18,12 @@ use rxrpc_proto::{Instant, Outcome};
 use slab::Slab;
 
 use super::handle::{Node, first};
-use crate::coverage::Limit;
+use crate::coverage::{Limit, Workload};
 use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{judge_deadline, slack};
+use crate::workload::{judge_deadline, kinds, slack};
 use crate::world::World;
 
 /// How long operations may wait that are cancelled then.
@@ -44,6 +44,10 @@ pub(super) struct App {
     to_ask: RefCell<Vec<Option<Instant>>>,
     /// Places in the book of the calls that tasks have, as clients and as servers.
     clients: RefCell<Slab<u32>>,
+    /// When the last call ended here.
+    last_end: Cell<Option<Instant>>,
+    /// By call of the scenario: what it asks of the endpoints.
+    kinds: Vec<Vec<Workload>>,
     served: RefCell<Slab<Option<u32>>>,
     /// Calls that have come, until they are accepted or turned away; and how many have come in all.
     undecided: Count,
@@ -94,6 +98,8 @@ impl App {
             to_begin: RefCell::new(to_begin.collect()),
             to_ask: RefCell::new(to_ask.collect()),
             clients: RefCell::default(),
+            last_end: Cell::new(None),
+            kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
             served: RefCell::default(),
             undecided: Count::default(),
             incoming: Cell::new(0),
