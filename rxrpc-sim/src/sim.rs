@@ -210,7 +210,12 @@ impl Sim {
         if next.is_none_or(|at| at > limit) {
             return self.end_phase(limit);
         }
-        let Some((at, what)) = self.world.queue.pop() else { return self.end_phase(limit) };
+        self.happen() || self.end_phase(limit)
+    }
+
+    /// Let the next thing in the queue happen, whatever the phase. False if there is none.
+    pub(crate) fn happen(&mut self) -> bool {
+        let Some((at, what)) = self.world.queue.pop() else { return false };
         self.count(at);
         match what {
             Happening::Packet(key) => {
@@ -222,6 +227,39 @@ impl Sim {
         }
         self.dispatch_ready();
         true
+    }
+
+    /// When the next thing happens.
+    #[cfg(feature = "full")]
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.world.queue.next_at()
+    }
+
+    /// Have time come to this instant even if nothing happens then.
+    #[cfg(feature = "full")]
+    pub(crate) fn be_there_at(&mut self, at: Instant) {
+        self.world.queue.push(at, Happening::Wake(0));
+    }
+
+    /// What was found wrong so far.
+    #[cfg(feature = "full")]
+    pub(crate) fn found(&self) -> &[Violation] {
+        self.world.oracles.violations()
+    }
+
+    /// Ask all nodes when they want to be woken: something was done to them from outside.
+    #[cfg(feature = "full")]
+    pub(crate) fn stir(&mut self) {
+        (0..self.scenario.nodes.len()).for_each(|node| self.settle(node));
+    }
+
+    /// All faults end, if they have not.
+    #[cfg(feature = "full")]
+    pub(crate) fn heal_now(&mut self) {
+        if self.phase == Phase::Faults {
+            self.heal();
+            self.dispatch_ready();
+        }
     }
 
     fn count(&mut self, at: Instant) {

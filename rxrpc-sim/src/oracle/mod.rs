@@ -124,6 +124,8 @@ pub(crate) struct Allowances {
     pub(crate) rejects: bool,
     /// So much is lost that a peer may seem to have forgotten a call.
     pub(crate) heavy_loss: bool,
+    /// A server may have no room for a call, be it for its own limits or for those of a service.
+    pub(crate) crowded: bool,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
     /// Clients ask for newer services.
@@ -172,6 +174,8 @@ impl Allowances {
             let e = &node.endpoint;
             let few =
                 e.unvalidated_connections < 64 || e.unvalidated_per_peer < 16 || e.service_connections < 64;
+            let room = |service: &crate::scenario::ServiceSpec| service.backlog >= 64;
+            allow.crowded |= e.calls < 64 || e.calls_per_peer < 64 || few || !node.services.iter().all(room);
             allow.eviction |= e.validate_peers && few;
             allow.forgets |= e.idle_service < life || (e.validate_peers && e.unvalidated_life < life);
         }

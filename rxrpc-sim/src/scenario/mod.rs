@@ -141,6 +141,8 @@ pub struct NodeSpec {
     pub nat: Option<NatSpec>,
     /// It has an IPv6 address.
     pub ipv6: bool,
+    /// How its tasks run, if it has tasks.
+    pub tasks: TaskSpec,
 }
 
 impl Default for NodeSpec {
@@ -153,6 +155,7 @@ impl Default for NodeSpec {
             clock: ClockSpec::default(),
             nat: None,
             ipv6: false,
+            tasks: TaskSpec::default(),
         }
     }
 }
@@ -252,6 +255,22 @@ pub struct ClockSpec {
     /// Timers come up to this much too late.
     #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub late: Micros,
+}
+
+/// How tasks run: for the full harness alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct TaskSpec {
+    /// Which of the tasks that were woken comes next is drawn; otherwise the one that was woken first.
+    pub shuffled: bool,
+    /// Each poll has a waker of its own, and those of earlier polls wake nobody: as when futures move between tasks.
+    pub moving: bool,
+    /// Calls are made and served in several ways; otherwise all in the plainest one.
+    pub mixed: bool,
+    /// How often an operation that waits is cancelled, to be tried again.
+    pub cancelled: f64,
+    /// How often a socket says that it is ready and is not.
+    pub spurious: f64,
 }
 
 /// An address translator in front of a node.

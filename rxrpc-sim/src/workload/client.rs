@@ -5,16 +5,16 @@ use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, In
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, stream};
+use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, head, is_impatient, limits, stream};
 use crate::coverage::{CallStage, Limit, Workload};
 use crate::oracle::{Checks, Oracle};
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
 use crate::world::World;
 
 /// A call that was refused for want of room is tried again after this long.
-const TRY_AGAIN: u64 = 50_000;
+pub(crate) const TRY_AGAIN: u64 = 50_000;
 /// A node without a call for this long was idle.
-const IDLE: Micros = 1_000_000;
+pub(crate) const IDLE: Micros = 1_000_000;
 
 #[derive(Debug)]
 struct ClientCall {
@@ -78,7 +78,8 @@ impl Clients {
     }
 }
 
-fn options(spec: &CallSpec, tag: u64) -> CallOptions {
+/// How the call is made.
+pub(crate) fn options(spec: &CallSpec, tag: u64) -> CallOptions {
     CallOptions {
         tag,
         exclusive: spec.exclusive,
@@ -105,15 +106,12 @@ impl App {
         self.count_workload(reach, spec);
         let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
         reach.world.application(self.node, u64::from(unique), 1);
-        let mut head = [0; HEAD as usize];
-        head[..4].copy_from_slice(&unique.to_le_bytes());
-        head[4..].copy_from_slice(&place.to_le_bytes());
         let anonymous = call.request.len < HEAD;
         let (writer, reader) = if anonymous {
             let reply = Transfer { len: ANONYMOUS_REPLY, ..call.reply.clone() };
             (Writer::new(call.request.clone(), ANONYMOUS, &[]), Reader::new(reply, ANONYMOUS, 0))
         } else {
-            let writer = Writer::new(call.request.clone(), stream(unique, false), &head);
+            let writer = Writer::new(call.request.clone(), stream(unique, false), &head(unique, place));
             (writer, Reader::new(call.reply.clone(), stream(unique, true), 0))
         };
         self.clients.calls.insert(ClientCall {
@@ -196,9 +194,8 @@ impl App {
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
         let allow = reach.world.oracles.allow;
         let tainted = reach.world.oracles.is_tainted();
-        let limits = self.limits(&self.scenario.calls[spec as usize]);
-        let impatient =
-            limits[1] < 2 * self.scenario.nodes.iter().map(|n| n.endpoint.keepalive).max().unwrap_or(0);
+        let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
+        let impatient = is_impatient(&self.scenario, limits[1]);
         let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
         let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
         self.report(reach, finding);
@@ -207,13 +204,6 @@ impl App {
             Ok(()) => self.read_client(reach, slot),
             Err(_) => self.client_over(reach, slot),
         }
-    }
-
-    /// Lifetime and silence of such a call.
-    fn limits(&self, spec: &CallSpec) -> [Micros; 2] {
-        let endpoint = &self.scenario.nodes[usize::from(self.node)].endpoint;
-        let own = |call: Micros, endpoint: Micros| if call > 0 { call } else { endpoint };
-        [own(spec.lifetime, endpoint.lifetime), own(spec.silence, endpoint.silence)]
     }
 
     pub(super) fn report(&self, reach: &mut Reach<'_>, finding: Option<(Oracle, String)>) {

@@ -2,9 +2,9 @@
 
 mod client;
 mod kinds;
-mod pattern;
+pub(crate) mod pattern;
 mod server;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,16 +17,19 @@ use crate::coverage::{Limit, Workload};
 use crate::oracle::Oracle;
 use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
-use crate::scenario::{ActionKind, Micros, Scenario, us};
+use crate::scenario::{ActionKind, CallSpec, Micros, Scenario, us};
 use crate::world::World;
 use client::Clients;
+#[cfg(feature = "full")]
+pub(crate) use client::{IDLE, TRY_AGAIN, options};
+pub(crate) use kinds::kinds;
 use server::Servers;
 
 /// Bytes at the front of a request that name the call: its number and its place in the book.
-const HEAD: u64 = 8;
+pub(crate) const HEAD: u64 = 8;
 /// Stream of calls too short to be named, and the length of the reply to them.
-const ANONYMOUS: u64 = 0;
-const ANONYMOUS_REPLY: u64 = 5;
+pub(crate) const ANONYMOUS: u64 = 0;
+pub(crate) const ANONYMOUS_REPLY: u64 = 5;
 /// Tags of served calls have this bit.
 const SERVED: u64 = 1 << 63;
 
@@ -102,7 +105,7 @@ pub(crate) struct App {
 const ROUNDING: Duration = Duration::from_nanos(2);
 
 /// How much later than due something may happen at the node, on its clock.
-fn slack(scenario: &Scenario, node: NodeId) -> Duration {
+pub(crate) fn slack(scenario: &Scenario, node: NodeId) -> Duration {
     let Some(spec) = scenario.nodes.get(usize::from(node)) else { return Duration::ZERO };
     let still = scenario.actions.iter().filter(|a| a.node == node).map(|a| match a.kind {
         ActionKind::Pause { lasts } | ActionKind::Block { lasts } | ActionKind::Jump { by: lasts } => {
@@ -120,8 +123,49 @@ fn slack(scenario: &Scenario, node: NodeId) -> Duration {
 }
 
 /// Stream of a call's request or reply.
-fn stream(unique: u32, reply: bool) -> u64 {
+pub(crate) fn stream(unique: u32, reply: bool) -> u64 {
     splitmix64(u64::from(unique) * 2 + u64::from(reply) + 2)
+}
+
+/// The bytes that name a call.
+pub(crate) fn head(unique: u32, place: u32) -> [u8; HEAD as usize] {
+    (u64::from(unique) | u64::from(place) << 32).to_le_bytes()
+}
+
+/// Number and place of the call that such bytes name.
+pub(crate) fn named(head: [u8; HEAD as usize]) -> (u32, u32) {
+    let word = u64::from_le_bytes(head);
+    (word as u32, (word >> 32) as u32)
+}
+
+/// Lifetime and silence of a call that the node makes.
+pub(crate) fn limits(scenario: &Scenario, node: NodeId, spec: &CallSpec) -> [Micros; 2] {
+    let endpoint = &scenario.nodes[usize::from(node)].endpoint;
+    let own = |call: Micros, endpoint: Micros| if call > 0 { call } else { endpoint };
+    [own(spec.lifetime, endpoint.lifetime), own(spec.silence, endpoint.silence)]
+}
+
+/// Whether such a silence is shorter than the pauses of a peer that works.
+pub(crate) fn is_impatient(scenario: &Scenario, silence: Micros) -> bool {
+    silence < 2 * scenario.nodes.iter().map(|n| n.endpoint.keepalive).max().unwrap_or(0)
+}
+
+/// What is wrong about the time, on its node's clock, after which a call ended.
+pub(crate) fn judge_deadline(
+    outcome: Outcome,
+    after: Duration,
+    limits: [Micros; 2],
+    slack: Duration,
+) -> Option<String> {
+    let [lifetime, silence] = limits.map(us);
+    let early = match outcome {
+        Err(CallError::Timeout(TimeoutKind::Lifetime)) => after < lifetime,
+        Err(CallError::Timeout(TimeoutKind::Silence)) => after < silence,
+        _ => false,
+    };
+    let late = !lifetime.is_zero() && after > lifetime + slack;
+    (early || late)
+        .then(|| format!("{outcome:?} after {after:?}, lifetime {lifetime:?}, silence {silence:?}"))
 }
 
 impl App {
@@ -141,7 +185,7 @@ impl App {
             servers: Servers::new(scenario, node),
             incarnation: 0,
             healed: false,
-            kinds: scenario.calls.iter().map(|call| kinds::kinds(scenario, call)).collect(),
+            kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
             slack: slack(scenario, node),
         }
     }
@@ -211,15 +255,7 @@ impl App {
 
     /// A call has ended `after` its begin on the node's clock. Was that when its deadlines say?
     fn check_deadline(&self, reach: &mut Reach<'_>, outcome: Outcome, after: Duration, limits: [Micros; 2]) {
-        let [lifetime, silence] = limits.map(us);
-        let early = match outcome {
-            Err(CallError::Timeout(TimeoutKind::Lifetime)) => after < lifetime,
-            Err(CallError::Timeout(TimeoutKind::Silence)) => after < silence,
-            _ => false,
-        };
-        let late = !lifetime.is_zero() && after > lifetime + self.slack;
-        if early || late {
-            let text = format!("{outcome:?} after {after:?}, lifetime {lifetime:?}, silence {silence:?}");
+        if let Some(text) = judge_deadline(outcome, after, limits, self.slack) {
             reach.world.violation(Some(self.node), Oracle::Deadline, text);
         }
     }
