@@ -18,7 +18,7 @@ use crate::coverage::Limit;
 use crate::net::{Control, Element};
 use crate::observer::LossReason;
 use crate::oracle::{Oracle, check_limits};
-use crate::packet::{NodeId, Packet, inside};
+use crate::packet::{NodeId, Packet, elsewhere, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
 use crate::workload::{App, Reach};
@@ -317,7 +317,7 @@ impl Element for DirectNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if packet.dst != self.addr {
+        if packet.dst != self.addr && packet.dst != elsewhere(self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
         if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {

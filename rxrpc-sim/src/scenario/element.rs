@@ -1,6 +1,6 @@
 //! The faults of a link, as data.
 
-use super::Micros;
+use super::{Edit, Micros};
 
 /// One fault of a link.
 #[derive(Clone, Debug, PartialEq)]
@@ -342,4 +342,6 @@ pub enum Mishap {
     Delay(Micros),
     /// Twice.
     Duplicate,
+    /// Rewritten, as another implementation would have sent it.
+    Edit(Edit),
 }

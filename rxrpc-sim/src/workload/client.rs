@@ -5,7 +5,7 @@ use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, In
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, stream};
+use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, stream};
 use crate::coverage::{CallStage, Limit};
 use crate::oracle::{Checks, Oracle};
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
@@ -17,8 +17,8 @@ const TRY_AGAIN: u64 = 50_000;
 #[derive(Debug)]
 struct ClientCall {
     id: CallId,
-    spec: u32,
-    round: u32,
+    /// What was begun.
+    what: Begin,
     /// Its place in the book, and its number.
     place: u32,
     unique: u32,
@@ -86,7 +86,8 @@ fn options(spec: &CallSpec, tag: u64) -> CallOptions {
 }
 
 impl App {
-    pub(super) fn begin(&mut self, reach: &mut Reach<'_>, spec: u32, round: u32) {
+    pub(super) fn begin(&mut self, reach: &mut Reach<'_>, what: Begin) {
+        let spec = what.spec;
         let scenario = std::sync::Arc::clone(&self.scenario);
         let Some(call) = scenario.calls.get(spec as usize) else { return };
         let generation = (self.clients.generation + 1) & 0x7fff_ffff;
@@ -95,7 +96,7 @@ impl App {
         let target = Target { peer: self.address(call.server), service: call.service, upgrade: call.upgrade };
         let id = match reach.endpoint.begin_call(&target, options(call, tag)) {
             Ok(id) => id,
-            Err(error) => return self.begin_refused(reach, spec, round, error),
+            Err(error) => return self.begin_refused(reach, what, error),
         };
         self.clients.generation = generation;
         let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
@@ -113,8 +114,7 @@ impl App {
         };
         self.clients.calls.insert(ClientCall {
             id,
-            spec,
-            round,
+            what,
             place,
             unique,
             generation,
@@ -131,7 +131,7 @@ impl App {
         self.write_client(reach, slot);
     }
 
-    fn begin_refused(&mut self, reach: &mut Reach<'_>, spec: u32, round: u32, error: BeginCallError) {
+    fn begin_refused(&mut self, reach: &mut Reach<'_>, what: Begin, error: BeginCallError) {
         match error {
             BeginCallError::TooManyCalls => reach.world.coverage.limit(Limit::Calls),
             BeginCallError::TooManyCallsToPeer(_) => reach.world.coverage.limit(Limit::CallsPerPeer),
@@ -139,7 +139,7 @@ impl App {
             _ => self.broken(reach, &format!("beginning a call: {error}")),
         }
         if !self.healed {
-            self.alarms.set(reach.now + us(TRY_AGAIN), Alarm::Begin(spec, round));
+            self.alarms.set(reach.now + us(TRY_AGAIN), Alarm::Begin(what));
         }
     }
 
@@ -174,7 +174,7 @@ impl App {
         };
         call.ended = true;
         let (place, anonymous) = (call.place, call.anonymous);
-        let (after, spec) = (reach.local - call.begun, call.spec);
+        let (after, spec) = (reach.local - call.begun, call.what.spec);
         reach.world.coverage.outcome(&outcome);
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
         let allow = reach.world.oracles.allow;
@@ -259,8 +259,11 @@ impl App {
             }
         };
         let (unique, ended, read) = (call.unique, call.ended, call.reader.read);
-        let expected =
-            if call.anonymous { ANONYMOUS_REPLY } else { self.scenario.calls[call.spec as usize].reply.len };
+        let expected = if call.anonymous {
+            ANONYMOUS_REPLY
+        } else {
+            self.scenario.calls[call.what.spec as usize].reply.len
+        };
         match stop {
             Stop::Until(at) => self.client_alarm(slot, at),
             Stop::Wrong(at) => self.wrong(reach, unique, &format!("wrong reply before byte {at}")),
@@ -282,9 +285,37 @@ impl App {
     fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = self.clients.calls.remove(slot);
         reach.endpoint.release(call.id);
-        let spec = &self.scenario.calls[call.spec as usize];
-        if call.round + 1 < spec.repeat && !self.healed {
-            self.begin(reach, call.spec, call.round + 1);
+        let what = Begin { round: call.what.round + 1, ..call.what };
+        let spec = &self.scenario.calls[what.spec as usize];
+        if self.healed {
+            return;
+        }
+        if what.round >= spec.repeat {
+            self.over_for_good(reach, what);
+        } else if spec.pause > 0 {
+            self.alarms.set(reach.now + us(spec.pause), Alarm::Begin(what));
+        } else {
+            self.begin(reach, what);
+        }
+    }
+
+    /// The call was made for the last time: others may have waited for that.
+    fn over_for_good(&mut self, reach: &Reach<'_>, what: Begin) {
+        if let Some(served) = what.parent {
+            return self.alarms.set(reach.now, Alarm::Nested(served));
+        }
+        let Some(unfinished) = self.unfinished.get_mut(what.spec as usize) else { return };
+        *unfinished = unfinished.saturating_sub(1);
+        if *unfinished > 0 {
+            return;
+        }
+        let scenario = std::sync::Arc::clone(&self.scenario);
+        let waits = |call: &CallSpec| call.after == Some(what.spec) && call.client == self.node;
+        for (spec, call) in (0..).zip(&scenario.calls).filter(|(_, call)| waits(call)) {
+            for _ in 0..call.parallel {
+                let begin = Begin { spec, round: 0, parent: None };
+                self.alarms.set(reach.now + us(call.at), Alarm::Begin(begin));
+            }
         }
     }
 
@@ -300,7 +331,7 @@ impl App {
         }
         let call = &self.clients.calls[slot];
         let (id, place, unique) = (call.id, call.place, call.unique);
-        let ending = self.scenario.calls[call.spec as usize].ending;
+        let ending = self.scenario.calls[call.what.spec as usize].ending;
         if !matches!(ending, Ending::ClientAborts | Ending::ClientForgets | Ending::ClientFails) {
             return;
         }
