@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use rxrpc_proto::wire::{AckReason, PacketType};
 use rxrpc_proto::{CallError, Outcome, TimeoutKind, Wake};
@@ -127,6 +128,26 @@ impl Kind {
         Kind::Outcome,
     ];
 
+    /// Its name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Fault => "fault",
+            Kind::Loss => "loss",
+            Kind::Packet => "packet",
+            Kind::AckReason => "ack",
+            Kind::Wake => "wake",
+            Kind::Stage => "stage",
+            Kind::Limit => "limit",
+            Kind::Outcome => "outcome",
+        }
+    }
+
+    /// The names of what can be reached.
+    pub(crate) fn reachable(self) -> impl Iterator<Item = &'static str> {
+        self.names().iter().copied().filter(|name| can_be_reached(name))
+    }
+
     /// The names of what is counted, in the order of the counters.
     const fn names(self) -> &'static [&'static str] {
         match self {
@@ -142,7 +163,28 @@ impl Kind {
     }
 }
 
-const LOSSES: [&str; LossReason::ALL.len()] = [
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            format!("nothing of kind '{text}' is counted; the kinds are {names}")
+        })
+    }
+}
+
+fn can_be_reached(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('(')
+}
+
+pub(crate) const LOSSES: [&str; LossReason::ALL.len()] = [
     "loss",
     "script",
     "queue-full",
@@ -159,7 +201,7 @@ const LOSSES: [&str; LossReason::ALL.len()] = [
 ];
 
 /// By their numbers.
-const PACKETS: [&str; 14] = [
+pub(crate) const PACKETS: [&str; 14] = [
     "",
     "data",
     "ack",
@@ -177,7 +219,7 @@ const PACKETS: [&str; 14] = [
 ];
 
 /// By their numbers. NOSPACE is never sent.
-const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
+pub(crate) const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
 
 /// In the order of the variants.
 const WAKES: [&str; 13] = [
@@ -224,7 +266,7 @@ const LIMITS: [&str; Limit::ALL.len()] = [
 ];
 
 /// How calls can end. A name in brackets is of an end that nothing leads to yet.
-const OUTCOMES: [&str; 17] = [
+pub(crate) const OUTCOMES: [&str; 17] = [
     "ok",
     "remote-abort",
     "local-abort",
@@ -376,9 +418,41 @@ impl Coverage {
             .collect();
         for (kind, counts) in Kind::ALL.into_iter().skip(1).zip(self.arrays()) {
             let rows = kind.names().iter().zip(counts).map(|(name, n)| (kind, *name, *n));
-            table.extend(rows.filter(|(_, name, _)| !name.is_empty() && !name.starts_with('(')));
+            table.extend(rows.filter(|(_, name, _)| can_be_reached(name)));
         }
         table
+    }
+
+    /// How often something was reached; `None` if nothing has that name.
+    #[must_use]
+    pub fn count(&self, kind: Kind, name: &str) -> Option<u64> {
+        let place = kind.names().iter().position(|known| *known == name && can_be_reached(known))?;
+        let counts = self.arrays();
+        match Kind::ALL.iter().skip(1).position(|k| *k == kind) {
+            None => Some(self.faults.get(name).copied().unwrap_or(0)),
+            Some(array) => counts[array].get(place).copied(),
+        }
+    }
+
+    /// Add so many to a count. False if nothing has that name.
+    pub fn add(&mut self, kind: Kind, name: &str, n: u64) -> bool {
+        let Some(place) = kind.names().iter().position(|known| *known == name && can_be_reached(known))
+        else {
+            return false;
+        };
+        let Coverage { faults, losses, packets, reasons, wakes, stages, limits, outcomes } = self;
+        let count = match kind {
+            Kind::Fault => faults.entry(FAULTS[place]).or_insert(0),
+            Kind::Loss => &mut losses[place],
+            Kind::Packet => &mut packets[place],
+            Kind::AckReason => &mut reasons[place],
+            Kind::Wake => &mut wakes[place],
+            Kind::Stage => &mut stages[place],
+            Kind::Limit => &mut limits[place],
+            Kind::Outcome => &mut outcomes[place],
+        };
+        *count += n;
+        true
     }
 
     /// What a campaign is to reach and did not.
@@ -400,6 +474,11 @@ impl fmt::Display for Coverage {
         }
         Ok(())
     }
+}
+
+/// The name of an end of a call.
+pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
+    OUTCOMES[outcome_index(outcome)]
 }
 
 /// Place in [`OUTCOMES`].
@@ -448,6 +527,21 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(coverage.zeroes().len(), coverage.table().len() - expected.len());
         assert_eq!(AckReason::Idle.name(), "IDLE");
+    }
+
+    #[test]
+    fn counts_can_be_taken_apart_and_added_up_again() {
+        let mut coverage = Coverage::default();
+        for (n, (kind, name, _)) in (1..).zip(Coverage::default().table()) {
+            assert!(coverage.add(kind, name, n) && coverage.add(kind, name, n));
+            assert_eq!(coverage.count(kind, name), Some(2 * n));
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert!(coverage.zeroes().is_empty());
+        for (kind, name) in [(Kind::Outcome, "(other)"), (Kind::Packet, ""), (Kind::Limit, "busy")] {
+            assert!(!coverage.add(kind, name, 1));
+            assert_eq!(coverage.count(kind, name), None);
+        }
     }
 
     #[test]

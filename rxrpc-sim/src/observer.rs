@@ -2,6 +2,7 @@
 
 use rxrpc_proto::{Event, Instant, NetworkError, Wake};
 
+use crate::coverage::LOSSES;
 use crate::oracle::Violation;
 use crate::packet::{NodeId, Packet};
 
@@ -54,6 +55,12 @@ impl LossReason {
         LossReason::Overflow,
         LossReason::Down,
     ];
+
+    /// Its name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        LOSSES[self as usize]
+    }
 }
 
 /// What became of a packet.

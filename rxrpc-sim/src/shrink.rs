@@ -63,6 +63,7 @@ fn lists(best: &mut Scenario, attempt: &mut Attempt<'_>) -> bool {
     any |= thin(best, attempt, |s| s.calls.len(), |s, at, n| drop(s.calls.drain(at..at + n)));
     any |= thin(best, attempt, |s| s.actions.len(), |s, at, n| drop(s.actions.drain(at..at + n)));
     any |= thin(best, attempt, |s| s.versions.len(), |s, at, n| drop(s.versions.drain(at..at + n)));
+    any |= thin(best, attempt, |s| s.links.len(), |s, at, n| drop(s.links.drain(at..at + n)));
     for link in 0..best.links.len() {
         any |= thin(
             best,
@@ -165,6 +166,7 @@ fn call_changes(i: usize) -> Vec<Change> {
     vec![
         on(i, |c| c.repeat = 1),
         on(i, |c| c.ending = Ending::Normal),
+        on(i, |c| c.ending_after = 0),
         on(i, |c| c.work = 0),
         on(i, |c| plain(&mut c.request)),
         on(i, |c| plain(&mut c.reply)),

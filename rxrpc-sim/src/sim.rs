@@ -1,5 +1,6 @@
 //! A run: nodes and links put together, and the order in which everything happens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Report {
     pub calls: u64,
     /// Of them, with success.
     pub succeeded: u64,
+    /// How calls ended at their clients, by the names of coverage.
+    pub ends: BTreeMap<&'static str, u64>,
     /// The time at the end of the run.
     pub ended: Instant,
     /// How long the live calls took to end once the faults had, and how long they might have.
@@ -161,16 +164,33 @@ impl Sim {
     pub fn report(self) -> Report {
         Report {
             seed: self.scenario.seed,
-            violations: self.world.oracles.violations().to_vec(),
+            violations: self.violations(),
             trace: self.world.trace,
             datagrams: self.world.datagrams,
             events: self.events,
             calls: self.world.oracles.ledger.ended,
             succeeded: self.world.oracles.ledger.succeeded,
+            ends: self.world.oracles.ledger.ends,
             ended: self.world.now,
             recovery: self.liveness.recovery(),
             coverage: self.world.coverage,
         }
+    }
+
+    /// What was found wrong; and at the end of a run that was well so far, what of it was not as expected.
+    fn violations(&self) -> Vec<Violation> {
+        let found = self.world.oracles.violations();
+        if self.phase != Phase::Over || !found.is_empty() {
+            return found.to_vec();
+        }
+        let unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        let violation = |text: String| Violation {
+            at: self.world.now,
+            node: None,
+            oracle: Oracle::Expectation,
+            text: format!("expected {text}"),
+        };
+        unmet.into_iter().map(violation).collect()
     }
 
     /// Let the next thing happen. False once the run is over.
@@ -380,10 +400,11 @@ impl Sim {
                 self.elements[node].finish(now, &mut self.world);
             }
         }
-        if let Some(observer) = &mut self.world.observer {
-            self.world.oracles.violations().iter().for_each(|v| observer.violation(v));
-        }
         self.enter(Phase::Over);
+        let violations = self.violations();
+        if let Some(observer) = &mut self.world.observer {
+            violations.iter().for_each(|v| observer.violation(v));
+        }
         false
     }
 }

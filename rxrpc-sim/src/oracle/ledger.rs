@@ -1,10 +1,13 @@
 //! The book of all calls: who began, executed and ended them, and how.
 
+use std::collections::BTreeMap;
+
 use rxrpc_proto::wire::AbortCode;
 use rxrpc_proto::{CallError, Instant, TimeoutKind};
 use slab::Slab;
 
 use super::{Allowances, Oracle};
+use crate::coverage::outcome_name;
 use crate::packet::NodeId;
 
 type Outcome = Result<(), CallError>;
@@ -51,6 +54,8 @@ pub(crate) struct Ledger {
     pub(crate) ended: u64,
     /// Of them, with success.
     pub(crate) succeeded: u64,
+    /// How they ended, by name.
+    pub(crate) ends: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
@@ -117,6 +122,7 @@ impl Ledger {
         self.live -= 1;
         self.ended += 1;
         self.succeeded += u64::from(outcome.is_ok());
+        *self.ends.entry(outcome_name(&outcome)).or_insert(0) += 1;
         let unique = record.unique;
         let record = record.clone();
         let finding = self.judge_client(&record, outcome, checks);

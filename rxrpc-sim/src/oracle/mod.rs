@@ -54,11 +54,13 @@ pub enum Oracle {
     Contract,
     /// No peer of ours breaks the protocol.
     Misbehaviour,
+    /// The run comes to what its scenario expects.
+    Expectation,
 }
 
 impl Oracle {
     /// Every oracle.
-    pub const ALL: [Oracle; 17] = [
+    pub const ALL: [Oracle; 18] = [
         Oracle::Stream,
         Oracle::AtMostOnce,
         Oracle::EndsOnce,
@@ -76,6 +78,7 @@ impl Oracle {
         Oracle::Leftover,
         Oracle::Contract,
         Oracle::Misbehaviour,
+        Oracle::Expectation,
     ];
 }
 
