@@ -117,3 +117,21 @@ fn a_rule_can_have_packets_rewritten() {
     assert_eq!(report.succeeded, 1);
     assert!(report.coverage.table().iter().any(|(_, name, n)| *name == "script" && *n > 20));
 }
+
+#[test]
+fn a_call_has_to_end_as_soon_as_it_is_expected_to() {
+    let report = |within| {
+        let mut s = Scenario::new(1, 2);
+        let call = s.call(0, 1, 1_000, 3_000);
+        (call.at, call.work, call.within) = (1_000 * MS, 500 * MS, within);
+        Sim::new(s).run()
+    };
+    let good = report(600 * MS);
+    assert!(good.is_good());
+    let seconds = (good.figures.last - good.figures.first.unwrap()).as_secs_f64();
+    assert!((0.51..0.53).contains(&seconds));
+    assert_eq!(good.figures.bytes, 4_000);
+    let violations = report(500 * MS).violations;
+    assert_eq!(violations[0].oracle, rxrpc_sim::Oracle::Expectation);
+    assert!(violations[0].text.starts_with("expected call 0 to end within 500ms, and it took 5"));
+}

@@ -381,6 +381,7 @@ pub struct CallSpec {
     /// How often it is made, one after the other.
     pub repeat: u32,
     /// How long its client thinks in between.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub pause: Micros,
     /// So many at once, each repeated by itself.
     pub parallel: u32,
@@ -390,6 +391,7 @@ pub struct CallSpec {
     /// Another call, by its place, that the server makes once it has the request. It replies when that one is over.
     pub nested: Option<u32>,
     /// It has to end this soon after it began, 0 for any time.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub within: Micros,
     /// Client to server.
     pub request: Transfer,

@@ -1,7 +1,9 @@
 //! Client applications: begin, write, read, give up, and check what comes back.
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Target};
+use rxrpc_proto::{
+    BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Outcome, Target,
+};
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
@@ -179,6 +181,7 @@ impl App {
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
         let allow = reach.world.oracles.allow;
         let tainted = reach.world.oracles.is_tainted();
+        self.note_end(reach, place, spec, outcome);
         let limits = self.limits(&self.scenario.calls[spec as usize]);
         let impatient =
             limits[1] < 2 * self.scenario.nodes.iter().map(|n| n.endpoint.keepalive).max().unwrap_or(0);
@@ -189,6 +192,21 @@ impl App {
         match outcome {
             Ok(()) => self.read_client(reach, slot),
             Err(_) => self.client_over(reach, slot),
+        }
+    }
+
+    /// A call has ended: what did it carry, and was it in time?
+    fn note_end(&self, reach: &mut Reach<'_>, place: u32, spec: u32, outcome: Outcome) {
+        let call = &self.scenario.calls[spec as usize];
+        let Some(record) = reach.world.oracles.ledger.record(place) else { return };
+        let (begun, unique) = (record.begun, record.unique);
+        let bytes = if outcome.is_ok() { call.request.len + call.reply.len } else { 0 };
+        reach.world.oracles.figures.add(begun, reach.now, bytes);
+        let took = reach.now - begun;
+        if call.within > 0 && took > us(call.within) {
+            let text =
+                format!("expected call {unique} to end within {:?}, and it took {took:?}", us(call.within));
+            reach.world.violation(Some(self.node), Oracle::Expectation, text);
         }
     }
 
