@@ -94,7 +94,7 @@ pub use check::{Divergence, check, compare};
 pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, Workload};
 pub use net::{Control, Element, build, network_error};
 pub use observer::{Fate, LossReason, Observer};
-pub use oracle::{Oracle, Oracles, Violation};
+pub use oracle::{Figures, Oracle, Oracles, Violation};
 pub use packet::{IP_UDP, NodeId, Packet, Pool, inside, node_at, outside, stranger};
 pub use rng::{Rng, Streams, splitmix64};
 pub use scenario::Scenario;

@@ -12,7 +12,7 @@ use crate::liveness::Liveness;
 use crate::net::{Control, Element, Gate, Nat, Propagation, build, network_error};
 use crate::node::DirectNode;
 use crate::observer::Observer;
-use crate::oracle::{Oracle, Oracles, Violation};
+use crate::oracle::{Figures, Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, inside};
 use crate::queue::Happening;
 use crate::rng::Streams;
@@ -51,6 +51,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// Hash over every datagram, timer and event, and how many they were.
     pub trace: Trace,
+    /// How much the calls carried, and when.
+    pub figures: Figures,
     /// Datagrams that nodes sent.
     pub datagrams: u64,
     /// Events simulated.
@@ -169,6 +171,7 @@ impl Sim {
             seed: self.scenario.seed,
             violations: self.violations(),
             trace: self.world.trace,
+            figures: self.world.oracles.figures,
             datagrams: self.world.datagrams,
             events: self.events,
             calls: self.world.oracles.ledger.ended,
@@ -186,7 +189,8 @@ impl Sim {
         if self.phase != Phase::Over || !found.is_empty() {
             return found.to_vec();
         }
-        let unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        unmet.extend(self.scenario.expect.missed(&self.world.oracles.figures, self.world.datagrams));
         let violation = |text: String| Violation {
             at: self.world.now,
             node: None,

@@ -19,7 +19,7 @@ pub(crate) use judge::{check_faults, check_leftovers, count_clock_faults};
 use crate::net::{Control, Element};
 use crate::observer::LossReason;
 use crate::oracle::{Oracle, check_limits};
-use crate::packet::{NodeId, Packet, inside};
+use crate::packet::{NodeId, Packet, elsewhere, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
 use crate::workload::{App, Reach};
@@ -322,7 +322,7 @@ impl Element for DirectNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if packet.dst != self.addr {
+        if packet.dst != self.addr && packet.dst != elsewhere(self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
         if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {

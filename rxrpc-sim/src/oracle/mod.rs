@@ -1,6 +1,7 @@
 //! What must always hold. Every oracle is on in every run.
 
 mod amplification;
+mod figures;
 mod ledger;
 mod limits;
 mod wire;
@@ -10,6 +11,7 @@ use std::fmt;
 use rxrpc_proto::wire::Malformed;
 use rxrpc_proto::{Fault, Instant};
 
+pub use figures::Figures;
 pub(crate) use ledger::{Checks, Ledger, Record};
 pub(crate) use limits::check_limits;
 
@@ -187,6 +189,8 @@ impl Allowances {
 pub struct Oracles {
     pub(crate) allow: Allowances,
     pub(crate) ledger: Ledger,
+    /// How much the calls carried, and when.
+    pub(crate) figures: Figures,
     wire: wire::Wire,
     amplification: amplification::Amplification,
     violations: Vec<Violation>,
@@ -199,6 +203,7 @@ impl Oracles {
         Oracles {
             allow: Allowances::of(scenario),
             ledger: Ledger::default(),
+            figures: Figures::default(),
             wire: wire::Wire::new(scenario),
             amplification: amplification::Amplification::new(scenario),
             violations: Vec::new(),

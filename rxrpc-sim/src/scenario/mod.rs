@@ -3,6 +3,7 @@
 //! Every part has an `id` that names its stream of random numbers. Removing a part therefore leaves the others
 //! as they were, which is what makes shrinking work. Times are microseconds from the start of the run.
 
+mod edit;
 mod element;
 mod endpoint;
 mod expect;
@@ -13,6 +14,7 @@ mod valid;
 
 use std::time::Duration;
 
+pub use edit::Edit;
 pub use element::{
     Aqm, Damage, Distribution, ElementKind, ElementSpec, IcmpKind, LossModel, Match, Mishap, MtuSpec,
     RateSpec, Rule,
@@ -397,6 +399,19 @@ pub struct CallSpec {
     pub at: Micros,
     /// How often it is made, one after the other.
     pub repeat: u32,
+    /// How long its client thinks in between.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
+    pub pause: Micros,
+    /// So many at once, each repeated by itself.
+    pub parallel: u32,
+    /// Another call, by its place and of the same client: this one begins `at` after that one is over for the last
+    /// time.
+    pub after: Option<u32>,
+    /// Another call, by its place, that the server makes once it has the request. It replies when that one is over.
+    pub nested: Option<u32>,
+    /// It has to end this soon after it began, 0 for any time.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
+    pub within: Micros,
     /// Client to server.
     pub request: Transfer,
     /// Server to client.
@@ -436,6 +451,11 @@ impl Default for CallSpec {
             service: SERVICE,
             at: 0,
             repeat: 1,
+            pause: 0,
+            parallel: 1,
+            after: None,
+            nested: None,
+            within: 0,
             request: Transfer::default(),
             reply: Transfer::default(),
             work: 0,

@@ -36,8 +36,8 @@ const SERVED: u64 = 1 << 63;
 /// Something an application waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Alarm {
-    /// A call of the scenario begins, for the so many-th time.
-    Begin(u32, u32),
+    /// A call of the scenario begins.
+    Begin(Begin),
     /// A VERSION question is asked.
     Ask(u32),
     /// A client call goes on.
@@ -48,8 +48,21 @@ enum Alarm {
     Accept(u32),
     /// A served call goes on.
     Serve(u64),
+    /// The call that a served one waits for is over.
+    Nested(u64),
     /// A served call is ended.
     EndServe(u64),
+}
+
+/// A call to begin.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Begin {
+    /// Its place in the scenario.
+    spec: u32,
+    /// For the so many-th time.
+    round: u32,
+    /// The served call that waits for it, by its tag.
+    parent: Option<u64>,
 }
 
 /// What applications reach.
@@ -93,6 +106,8 @@ pub(crate) struct App {
     alarms: Alarms,
     clients: Clients,
     servers: Servers,
+    /// Of each call of the scenario: how many that run at once are not over for the last time.
+    unfinished: Vec<u32>,
     incarnation: u32,
     healed: bool,
     /// By call of the scenario: what it asks of the endpoints.
@@ -171,8 +186,15 @@ pub(crate) fn judge_deadline(
 impl App {
     pub(crate) fn new(node: NodeId, scenario: &Arc<Scenario>) -> Self {
         let mut alarms = Alarms::default();
-        for (i, call) in scenario.calls.iter().enumerate().filter(|(_, c)| c.client == node) {
-            alarms.set(Instant::ORIGIN + us(call.at), Alarm::Begin(i as u32, 0));
+        let nested: Vec<u32> = scenario.calls.iter().filter_map(|c| c.nested).collect();
+        for (spec, call) in (0..).zip(&scenario.calls).filter(|(_, c)| c.client == node) {
+            if call.after.is_some() || nested.contains(&spec) {
+                continue;
+            }
+            for _ in 0..call.parallel {
+                let begin = Begin { spec, round: 0, parent: None };
+                alarms.set(Instant::ORIGIN + us(call.at), Alarm::Begin(begin));
+            }
         }
         for (i, version) in scenario.versions.iter().enumerate().filter(|(_, v)| v.client == node) {
             alarms.set(Instant::ORIGIN + us(version.at), Alarm::Ask(i as u32));
@@ -183,6 +205,7 @@ impl App {
             alarms,
             clients: Clients::default(),
             servers: Servers::new(scenario, node),
+            unfinished: scenario.calls.iter().map(|c| c.parallel).collect(),
             incarnation: 0,
             healed: false,
             kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
@@ -201,12 +224,13 @@ impl App {
         while let Some(alarm) = self.alarms.pop(reach.now) {
             any = true;
             match alarm {
-                Alarm::Begin(spec, round) => self.begin(reach, spec, round),
+                Alarm::Begin(begin) => self.begin(reach, begin),
                 Alarm::Ask(version) => self.ask(reach, version),
                 Alarm::Client(tag) => self.drive_client(reach, tag),
                 Alarm::EndClient(tag) => self.end_client(reach, tag),
                 Alarm::Accept(waiting) => self.accept_waiting(reach, waiting),
                 Alarm::Serve(tag) => self.drive_server(reach, tag),
+                Alarm::Nested(tag) => self.nested_over(reach, tag),
                 Alarm::EndServe(tag) => self.end_server(reach, tag),
             }
         }
@@ -286,7 +310,7 @@ impl App {
         self.incarnation += 1;
         let kept = std::mem::take(&mut self.alarms.heap).into_sorted_vec().into_iter().rev();
         for Reverse((at, _, alarm)) in kept {
-            if matches!(alarm, Alarm::Begin(..) | Alarm::Ask(_)) {
+            if matches!(alarm, Alarm::Begin(Begin { parent: None, .. }) | Alarm::Ask(_)) {
                 self.alarms.set(Instant::from_nanos(at), alarm);
             }
         }
