@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::OnceLock;
 
 use rxrpc_proto::wire::{AckReason, PacketType};
@@ -134,8 +135,31 @@ impl Kind {
         Kind::Workload,
     ];
 
+    /// Its name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Fault => "fault",
+            Kind::Loss => "loss",
+            Kind::Packet => "packet",
+            Kind::AckReason => "ack",
+            Kind::Wake => "wake",
+            Kind::Stage => "stage",
+            Kind::Limit => "limit",
+            Kind::Outcome => "outcome",
+            Kind::Misdeed => "misdeed",
+            Kind::Workload => "workload",
+        }
+    }
+
+    /// The names of what can be reached.
+    pub(crate) fn reachable(self) -> impl Iterator<Item = &'static str> {
+        self.names().iter().copied().filter(|name| can_be_reached(name))
+    }
+
     /// The names of what is counted, in the order of the counters.
-    fn names(self) -> &'static [&'static str] {
+    #[must_use]
+    pub fn names(self) -> &'static [&'static str] {
         match self {
             Kind::Fault => FAULTS,
             Kind::Loss => &LOSSES,
@@ -151,7 +175,28 @@ impl Kind {
     }
 }
 
-const LOSSES: [&str; LossReason::ALL.len()] = [
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            format!("nothing of kind '{text}' is counted; the kinds are {names}")
+        })
+    }
+}
+
+fn can_be_reached(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('(')
+}
+
+pub(crate) const LOSSES: [&str; LossReason::ALL.len()] = [
     "loss",
     "script",
     "queue-full",
@@ -168,7 +213,7 @@ const LOSSES: [&str; LossReason::ALL.len()] = [
 ];
 
 /// By their numbers.
-const PACKETS: [&str; 14] = [
+pub(crate) const PACKETS: [&str; 14] = [
     "",
     "data",
     "ack",
@@ -186,7 +231,7 @@ const PACKETS: [&str; 14] = [
 ];
 
 /// By their numbers. NOSPACE is never sent.
-const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
+pub(crate) const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
 
 /// In the order of the variants.
 const WAKES: [&str; 13] = [
@@ -235,7 +280,7 @@ const LIMITS: [&str; Limit::ALL.len()] = [
 /// How calls can end. A name in brackets is of an end that nothing leads to: no endpoint makes `Local` or `PathMtu`
 /// itself as long as it does not look for the path MTU, `TooLong` takes a request of 2^32 packets, and there are no
 /// other variants.
-const OUTCOMES: [&str; 17] = [
+pub(crate) const OUTCOMES: [&str; 17] = [
     "ok",
     "remote-abort",
     "local-abort",
@@ -310,15 +355,10 @@ impl Workload {
     ];
 }
 
-/// Misdeeds that no run can show, and why.
-pub const NEVER_SEEN: &[(&str, &str)] =
-    &[("UnexpectedReply", "a call takes data in every state in which packets find it")];
-
-/// By their indices; empty for those that cannot be seen.
+/// By their indices.
 fn misdeeds() -> &'static [&'static str] {
     static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
-    let seen = |name: &'static str| if NEVER_SEEN.iter().any(|(n, _)| *n == name) { "" } else { name };
-    NAMES.get_or_init(|| Fault::all().map(|fault| seen(fault.name())).collect())
+    NAMES.get_or_init(|| Fault::all().map(|fault| fault.name()).collect())
 }
 
 /// Every fault that a scenario can hold, by the name it is counted under.
@@ -369,11 +409,24 @@ pub const FAULTS: &[&str] = &[
     "timer-late",
     "injected",
     "injected-inside",
+    "cancelled-future",
+    "spurious-ready",
 ];
+
+/// Faults of tasks, which only the full harness has.
+const OF_TASKS: [&str; 2] = ["cancelled-future", "spurious-ready"];
+
+/// Whether runs of the full harness can reach it. They see no timer of an endpoint but through its driver, and the
+/// handles of calls have no way to end a call with an error of the client's choice.
+fn is_reached_by_tasks(kind: Kind, name: &str) -> bool {
+    !matches!((kind, name), (Kind::Wake, _) | (Kind::Outcome, "short" | "excess"))
+}
 
 /// Counts of everything that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
+    /// Runs of the full harness are among those that are counted.
+    pub(crate) full: bool,
     faults: BTreeMap<&'static str, u64>,
     losses: [u64; LOSSES.len()],
     packets: [u64; PACKETS.len()],
@@ -389,6 +442,7 @@ pub struct Coverage {
 impl Default for Coverage {
     fn default() -> Self {
         Coverage {
+            full: false,
             faults: BTreeMap::new(),
             losses: [0; LOSSES.len()],
             packets: [0; PACKETS.len()],
@@ -470,6 +524,7 @@ impl Coverage {
 
     /// Add the counts of another run.
     pub fn merge(&mut self, other: &Coverage) {
+        self.full |= other.full;
         for (name, n) in &other.faults {
             *self.faults.entry(name).or_insert(0) += n;
         }
@@ -491,9 +546,60 @@ impl Coverage {
             .collect();
         for (kind, counts) in Kind::ALL.into_iter().skip(1).zip(self.arrays()) {
             let rows = kind.names().iter().zip(counts).map(|(name, n)| (kind, *name, *n));
-            table.extend(rows.filter(|(_, name, _)| !name.is_empty() && !name.starts_with('(')));
+            table.extend(rows.filter(|(_, name, _)| can_be_reached(name)));
         }
+        table.retain(|(kind, name, n)| *n > 0 || self.is_reachable(*kind, name));
         table
+    }
+
+    /// How often something was reached; `None` if nothing has that name.
+    #[must_use]
+    pub fn count(&self, kind: Kind, name: &str) -> Option<u64> {
+        let place = kind.names().iter().position(|known| *known == name && can_be_reached(known))?;
+        let counts = self.arrays();
+        match Kind::ALL.iter().skip(1).position(|k| *k == kind) {
+            None => Some(self.faults.get(name).copied().unwrap_or(0)),
+            Some(array) => counts[array].get(place).copied(),
+        }
+    }
+
+    /// Add so many to a count. False if nothing has that name.
+    pub fn add(&mut self, kind: Kind, name: &str, n: u64) -> bool {
+        let Some(place) = kind.names().iter().position(|known| *known == name && can_be_reached(known))
+        else {
+            return false;
+        };
+        let Coverage {
+            full: _,
+            faults,
+            losses,
+            packets,
+            reasons,
+            wakes,
+            stages,
+            limits,
+            outcomes,
+            misdeeds,
+            workloads,
+        } = self;
+        let count = match kind {
+            Kind::Fault => faults.entry(FAULTS[place]).or_insert(0),
+            Kind::Loss => &mut losses[place],
+            Kind::Packet => &mut packets[place],
+            Kind::AckReason => &mut reasons[place],
+            Kind::Wake => &mut wakes[place],
+            Kind::Stage => &mut stages[place],
+            Kind::Limit => &mut limits[place],
+            Kind::Outcome => &mut outcomes[place],
+            Kind::Misdeed => &mut misdeeds[place],
+            Kind::Workload => &mut workloads[place],
+        };
+        *count += n;
+        true
+    }
+
+    fn is_reachable(&self, kind: Kind, name: &str) -> bool {
+        if self.full { is_reached_by_tasks(kind, name) } else { !OF_TASKS.contains(&name) }
     }
 
     /// What a campaign is to reach and did not.
@@ -515,6 +621,11 @@ impl fmt::Display for Coverage {
         }
         Ok(())
     }
+}
+
+/// The name of an end of a call.
+pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
+    OUTCOMES[outcome_index(outcome)]
 }
 
 /// Place in [`OUTCOMES`].
@@ -563,6 +674,21 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(coverage.zeroes().len(), coverage.table().len() - expected.len());
         assert_eq!(AckReason::Idle.name(), "IDLE");
+    }
+
+    #[test]
+    fn counts_can_be_taken_apart_and_added_up_again() {
+        let mut coverage = Coverage::default();
+        for (n, (kind, name, _)) in (1..).zip(Coverage::default().table()) {
+            assert!(coverage.add(kind, name, n) && coverage.add(kind, name, n));
+            assert_eq!(coverage.count(kind, name), Some(2 * n));
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert!(coverage.zeroes().is_empty());
+        for (kind, name) in [(Kind::Outcome, "(other)"), (Kind::Packet, ""), (Kind::Limit, "busy")] {
+            assert!(!coverage.add(kind, name, 1));
+            assert_eq!(coverage.count(kind, name), None);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A run: nodes and links put together, and the order in which everything happens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::liveness::Liveness;
 use crate::net::{Control, Element, Gate, Nat, Propagation, build, network_error};
 use crate::node::DirectNode;
 use crate::observer::Observer;
-use crate::oracle::{Oracle, Oracles, Violation};
+use crate::oracle::{Figures, Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, inside};
 use crate::queue::Happening;
 use crate::rng::Streams;
@@ -50,6 +51,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// Hash over every datagram, timer and event, and how many they were.
     pub trace: Trace,
+    /// How much the calls carried, and when.
+    pub figures: Figures,
     /// Datagrams that nodes sent.
     pub datagrams: u64,
     /// Events simulated.
@@ -58,6 +61,8 @@ pub struct Report {
     pub calls: u64,
     /// Of them, with success.
     pub succeeded: u64,
+    /// How calls ended at their clients, by the names of coverage.
+    pub ends: BTreeMap<&'static str, u64>,
     /// The time at the end of the run.
     pub ended: Instant,
     /// How long the live calls took to end once the faults had, and how long they might have.
@@ -164,16 +169,35 @@ impl Sim {
     pub fn report(self) -> Report {
         Report {
             seed: self.scenario.seed,
-            violations: self.world.oracles.violations().to_vec(),
+            violations: self.violations(),
             trace: self.world.trace,
+            figures: self.world.oracles.figures,
             datagrams: self.world.datagrams,
             events: self.events,
             calls: self.world.oracles.ledger.ended,
             succeeded: self.world.oracles.ledger.succeeded,
+            ends: self.world.oracles.ledger.ends,
             ended: self.world.now,
             recovery: self.liveness.recovery(),
             coverage: self.world.coverage,
         }
+    }
+
+    /// What was found wrong; and at the end of a run that was well so far, what of it was not as expected.
+    fn violations(&self) -> Vec<Violation> {
+        let found = self.world.oracles.violations();
+        if self.phase != Phase::Over || !found.is_empty() {
+            return found.to_vec();
+        }
+        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        unmet.extend(self.scenario.expect.missed(&self.world.oracles.figures, self.world.datagrams));
+        let violation = |text: String| Violation {
+            at: self.world.now,
+            node: None,
+            oracle: Oracle::Expectation,
+            text: format!("expected {text}"),
+        };
+        unmet.into_iter().map(violation).collect()
     }
 
     /// Let the next thing happen. False once the run is over.
@@ -190,7 +214,12 @@ impl Sim {
         if next.is_none_or(|at| at > limit) {
             return self.end_phase(limit);
         }
-        let Some((at, what)) = self.world.queue.pop() else { return self.end_phase(limit) };
+        self.happen() || self.end_phase(limit)
+    }
+
+    /// Let the next thing in the queue happen, whatever the phase. False if there is none.
+    pub(crate) fn happen(&mut self) -> bool {
+        let Some((at, what)) = self.world.queue.pop() else { return false };
         self.count(at);
         match what {
             Happening::Packet(key) => {
@@ -202,6 +231,39 @@ impl Sim {
         }
         self.dispatch_ready();
         true
+    }
+
+    /// When the next thing happens.
+    #[cfg(feature = "full")]
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.world.queue.next_at()
+    }
+
+    /// Have time come to this instant even if nothing happens then.
+    #[cfg(feature = "full")]
+    pub(crate) fn be_there_at(&mut self, at: Instant) {
+        self.world.queue.push(at, Happening::Wake(0));
+    }
+
+    /// What was found wrong so far.
+    #[cfg(feature = "full")]
+    pub(crate) fn found(&self) -> &[Violation] {
+        self.world.oracles.violations()
+    }
+
+    /// Ask all nodes when they want to be woken: something was done to them from outside.
+    #[cfg(feature = "full")]
+    pub(crate) fn stir(&mut self) {
+        (0..self.scenario.nodes.len()).for_each(|node| self.settle(node));
+    }
+
+    /// All faults end, if they have not.
+    #[cfg(feature = "full")]
+    pub(crate) fn heal_now(&mut self) {
+        if self.phase == Phase::Faults {
+            self.heal();
+            self.dispatch_ready();
+        }
     }
 
     fn count(&mut self, at: Instant) {
@@ -383,10 +445,11 @@ impl Sim {
                 self.elements[node].finish(now, &mut self.world);
             }
         }
-        if let Some(observer) = &mut self.world.observer {
-            self.world.oracles.violations().iter().for_each(|v| observer.violation(v));
-        }
         self.enter(Phase::Over);
+        let violations = self.violations();
+        if let Some(observer) = &mut self.world.observer {
+            violations.iter().for_each(|v| observer.violation(v));
+        }
         false
     }
 }

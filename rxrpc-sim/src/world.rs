@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use rxrpc_proto::wire::{Header, PacketType};
-use rxrpc_proto::{Event, Instant, NetworkError, Wake};
+use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
 use slab::Slab;
 
 use crate::coverage::Coverage;
@@ -177,11 +177,21 @@ impl World {
         self.pool.give(packet.bytes);
     }
 
-    /// A packet has reached a node, which takes it.
+    /// A packet has reached a node, which takes it and looks at it before it does anything else.
     pub fn delivered(&mut self, to: NodeId, packet: &Packet) {
+        self.arrived(to, packet);
+        self.read(to, packet);
+    }
+
+    /// A packet has reached the socket of a node.
+    pub(crate) fn arrived(&mut self, to: NodeId, packet: &Packet) {
         let word = u64::from(packet.damaged) | (u64::from(packet.src.port()) << 8);
         self.trace.add(Record::Delivered, self.now.as_nanos(), u32::from(to), packet.id, word);
         self.observe(packet, Fate::Delivered);
+    }
+
+    /// A node looks at a packet that has reached it.
+    pub(crate) fn read(&mut self, to: NodeId, packet: &Packet) {
         self.overhear(to, packet);
         let now = self.now;
         self.oracles.on_delivered(now, to, packet, &mut self.coverage);
@@ -222,6 +232,13 @@ impl World {
         self.trace.add(Record::Event, self.now.as_nanos(), u32::from(node), a, b);
         if let Some(observer) = &mut self.observer {
             observer.event(self.now, node, event);
+        }
+    }
+
+    /// The state of a call of a node's endpoint. Only for who watches: it is no part of the trace.
+    pub fn sample(&mut self, node: NodeId, call: &CallInfo) {
+        if let Some(observer) = &mut self.observer {
+            observer.sample(self.now, node, call);
         }
     }
 

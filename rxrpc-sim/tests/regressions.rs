@@ -8,8 +8,11 @@ use rxrpc_sim::scenario::{
 };
 use rxrpc_sim::{Scenario, Sim};
 
+/// Makes a scenario.
+type Make = fn() -> Scenario;
+
 /// What once failed, by name.
-const KEPT: [(&str, fn() -> Scenario); 6] = [
+const KEPT: [(&str, Make); 6] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY lost or overtaken, and the request forgotten", busy_lost_or_overtaken),

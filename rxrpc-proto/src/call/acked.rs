@@ -138,7 +138,8 @@ impl SendHalf {
         }
         if count > 0 {
             let start = self.packets.front().map_or(u64::MAX, |p| p.offset);
-            self.buffer.forget_before(start.min(self.cut_offset()));
+            self.acknowledged = start.min(self.cut_offset());
+            self.buffer.forget_before(self.acknowledged);
         }
     }
 
@@ -235,7 +236,8 @@ impl SendHalf {
         self.recovery_end = None;
         self.backoff = 0;
         self.timer = None;
-        self.buffer.forget_before(self.cut_offset());
+        self.acknowledged = self.cut_offset();
+        self.buffer.forget_before(self.acknowledged);
     }
 }
 
@@ -259,7 +261,7 @@ mod tests {
 
     /// A sending half with `count` packets of 10 bytes in flight, packet n with serial 100 + n, sent at 0.
     fn sending(count: u32) -> SendHalf {
-        let mut half = SendHalf::new(None);
+        let mut half = SendHalf::new(None, Duration::from_secs(20));
         half.peer_window = 255;
         for i in 1..=count {
             half.buffer.push(&[i as u8; 10]);

@@ -1,5 +1,6 @@
 //! The book of all calls: who began, executed and ended them, and how.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rxrpc_proto::wire::AbortCode;
@@ -7,6 +8,7 @@ use rxrpc_proto::{CallError, Instant, TimeoutKind};
 use slab::Slab;
 
 use super::{Allowances, Oracle};
+use crate::coverage::outcome_name;
 use crate::packet::NodeId;
 
 type Outcome = Result<(), CallError>;
@@ -55,6 +57,8 @@ pub(crate) struct Ledger {
     pub(crate) ended: u64,
     /// Of them, with success.
     pub(crate) succeeded: u64,
+    /// How they ended, by name.
+    pub(crate) ends: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
@@ -78,6 +82,13 @@ impl Ledger {
             reported: false,
         });
         (unique, place as u32)
+    }
+
+    /// The call that was to begin was refused.
+    #[cfg(feature = "full")]
+    pub(crate) fn withdraw(&mut self, place: u32) {
+        self.live -= 1;
+        self.records.remove(place as usize);
     }
 
     /// The call that a request names, if it is known.
@@ -122,6 +133,7 @@ impl Ledger {
         self.live -= 1;
         self.ended += 1;
         self.succeeded += u64::from(outcome.is_ok());
+        *self.ends.entry(outcome_name(&outcome)).or_insert(0) += 1;
         let unique = record.unique;
         let record = record.clone();
         let finding = self.judge_client(&record, outcome, checks);
@@ -146,8 +158,11 @@ impl Ledger {
             Err(CallError::Protocol(_)) => {
                 unless(allow.restarts || allow.eviction, "nobody broke the protocol")
             }
-            // A packet that was sent again may be served although BUSY is on its way.
-            Err(CallError::Busy) => None,
+            // It may be served although BUSY is on its way, if a packet was sent again. But somebody was busy.
+            Err(CallError::Busy) => unless(
+                allow.rejects || allow.crowded || allow.restarts || allow.injection || allow.forgets,
+                "no server turns calls away",
+            ),
             Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
             Err(CallError::PeerRestarted) => {
                 let lost = impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
@@ -235,6 +250,14 @@ pub(crate) struct Checks<'a> {
     pub(crate) crashed_client: bool,
     /// It takes for silence what is shorter than the pauses of a peer that works.
     pub(crate) impatient: bool,
+}
+
+impl<'a> Checks<'a> {
+    /// Nothing can be demanded.
+    #[cfg(feature = "full")]
+    pub(crate) fn none(allow: &'a Allowances) -> Self {
+        Checks { allow, tainted: false, anonymous: true, crashed_client: true, impatient: true }
+    }
 }
 
 /// Whether somebody has reason to abort with this code.
