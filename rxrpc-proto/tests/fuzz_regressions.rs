@@ -353,6 +353,20 @@ fn a_call_turned_away_goes_on_although_the_news_of_what_had_arrived_comes_after_
 }
 
 #[test]
+fn a_request_acknowledged_softly_is_sent_again_when_nobody_answers_for_it() {
+    let mut solo = Solo::new(|_| {});
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+    solo.write_all(call, b"ask");
+    let request = solo.take_type(PacketType::Data).remove(0);
+    let ack = Hand::answering(&request.header).ack(AckReason::Requested, 1, request.header.serial, &[1]);
+    solo.hear(server_addr(), &ack);
+    solo.wait(Duration::from_secs(5));
+    assert!(solo.take_type(PacketType::Data).is_empty(), "the server has it");
+    solo.wait(Duration::from_secs(5));
+    assert!(!solo.take_type(PacketType::Data).is_empty(), "a BUSY may have been lost");
+}
+
+#[test]
 fn nor_does_it_wait_for_a_window_that_was_offered_before_the_refusal() {
     let mut solo = Solo::new(|_| {});
     let options = CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() };

@@ -12,10 +12,11 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 6] = [
+const KEPT: [(&str, Make); 7] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
-    ("BUSY lost or overtaken, and the request forgotten", busy_lost_or_overtaken),
+    ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
+    ("BUSY is lost, and the request forgotten", busy_lost),
     ("a table that does not reach what was dropped", a_table_that_does_not_reach),
     ("holes that take more memory than the limit", holes_held_in_memory),
     ("version questions after a jump of the clock", versions_after_a_jump),
@@ -81,7 +82,20 @@ fn clients_that_push_each_other_out() -> Scenario {
     s
 }
 
-fn busy_lost_or_overtaken() -> Scenario {
+fn busy_lost() -> Scenario {
+    let mut s = base(110_472, 2, 1_000, 16_165_360);
+    s.nodes.iter_mut().for_each(|node| node.endpoint.validate_peers = false);
+    s.nodes[0].services = vec![ServiceSpec { lifetime: 2_000_000, ..turns_away(1) }];
+    s.nodes[1].endpoint.keepalive = 400_000;
+    let loss = ElementKind::Loss(LossModel::Bernoulli { p: 0.05 });
+    link(&mut s, [1, 0, 1], 1_000, vec![(1, loss)]);
+    for id in [31, 39] {
+        call(&mut s, [id, 1, 0], 0, 0).retry_busy = true;
+    }
+    s
+}
+
+fn busy_before_the_acknowledgement() -> Scenario {
     let mut s = base(110_472, 2, 1_000, 18_617_513);
     s.nodes.iter_mut().for_each(|node| node.endpoint.validate_peers = false);
     s.nodes[0].services = vec![ServiceSpec { lifetime: 2_000_000, ..turns_away(1) }];

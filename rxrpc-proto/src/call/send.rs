@@ -300,6 +300,17 @@ impl SendHalf {
         self.on_dropped(now, bounds, rtt, RENEGES_AT_ONCE);
     }
 
+    /// Whether all that was sent is acknowledged, but only softly.
+    pub(crate) fn is_acked_softly(&self) -> bool {
+        self.soft_acked > 0 && !self.is_under_way() && !self.held
+    }
+
+    /// The peer says nothing of what it acknowledged softly: it may be gone there.
+    pub(crate) fn on_doubt(&mut self, now: Instant, path: &PathTimes) {
+        self.unacknowledge();
+        self.on_timeout(now, path);
+    }
+
     fn on_dropped(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt, at_once: u32) {
         if self.held {
             return;

@@ -64,10 +64,23 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         call.ack.on_time(now);
         if call.deadlines.keepalive.is_some_and(|at| at <= now) {
+            self.doubt(now, key);
+            let Some(call) = self.calls.get_mut(key as usize) else { return };
             call.ack.ask();
             call.deadlines.keepalive = Some(now + next_question(call, interval));
         }
         self.touch(key);
+    }
+
+    /// A question that the path had the time to answer was not. If all that was sent is acknowledged, but none of it
+    /// for good, the peer may have dropped it, and the news of that was lost: it is sent again.
+    fn doubt(&mut self, now: Instant, key: u32) {
+        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get(call.peer as usize) else { return };
+        let answer_by = call.ping.map(|(_, asked)| asked + peer.rtt.rto(&self.bounds, 0));
+        if answer_by.is_some_and(|by| by <= now) && call.send.is_acked_softly() {
+            call.send.on_doubt(now, &peer.path_times());
+        }
     }
 
     /// Nothing was heard for the call. If it was asked about, and the connection was heard long after the call, the

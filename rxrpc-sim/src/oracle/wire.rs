@@ -191,8 +191,9 @@ impl Wire {
     }
 
     fn connection(&mut self, header: &Header, server: Option<NodeId>) -> &mut Connection {
-        let new = Connection { sides: [Side::NEW; 2], server: None, incarnation: 0 };
-        let connection = self.connections.entry(key(header)).or_insert(new);
+        // Made only where it is new: it takes some kilobytes.
+        let new = || Connection { sides: [Side::NEW; 2], server: None, incarnation: 0 };
+        let connection = self.connections.entry(key(header)).or_insert_with(new);
         if let Some(server) = server {
             let incarnation = self.incarnations.get(usize::from(server)).copied().unwrap_or(0);
             if connection.server != Some(server) || connection.incarnation != incarnation {
