@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use harness::solo::{Hand, Sent, Solo};
 use harness::{SERVICE, client_addr, ms, pattern, server_addr};
-use rxrpc_proto::wire::{AckReason, Flags, PacketType};
+use rxrpc_proto::wire::{AckReason, Flags, Header, PacketType};
 use rxrpc_proto::{BusyPolicy, CallError, CallOptions, Event, Target, TimeoutKind};
 
 /// What three times these datagrams is, headers counted.
@@ -392,4 +392,36 @@ fn what_a_forgotten_peer_has_spent_does_not_pay_for_a_question_again() {
     solo.hear(third, &two.ack(AckReason::PingResponse, 1, asked, &[]));
     solo.wait(Duration::from_secs(5));
     assert!(cost(&solo.sent, second) <= allowance(&datagrams));
+}
+
+#[test]
+fn a_round_trip_that_grew_does_not_multiply_the_time_outs_already_waited() {
+    let mut solo = Solo::new(|_| {});
+    let begin = |solo: &mut Solo| {
+        let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+        solo.write_all(call, b"ask");
+        solo.take().pop().expect("the request").header
+    };
+    let answer = |solo: &mut Solo, header: &Header| {
+        let ack = Hand::answering(header).ack(AckReason::Requested, 2, header.serial, &[]);
+        solo.hear(server_addr(), &ack);
+    };
+    // A short round trip, so that five time-outs are over within a second. Then a long one, of another call.
+    let quick = begin(&mut solo);
+    solo.wait(ms(10));
+    answer(&mut solo, &quick);
+    let (lost, slow) = (begin(&mut solo), begin(&mut solo));
+    solo.wait(ms(1_880));
+    let sent = solo.take();
+    let of = |call: &Header, sent: &[Sent]| -> Vec<Header> {
+        sent.iter()
+            .map(|s| s.header)
+            .filter(|h| h.cid == call.cid && h.packet_type == PacketType::Data)
+            .collect()
+    };
+    assert_eq!(of(&lost, &sent).len(), 5);
+    answer(&mut solo, of(&slow, &sent).last().expect("sent again"));
+    solo.wait(Duration::from_secs(17));
+    let again = of(&lost, &solo.take()).len();
+    assert!(again >= 4, "sent {again} times in the 17 s that were left");
 }

@@ -12,7 +12,7 @@ use crate::liveness::Liveness;
 use crate::net::{Control, Element, Gate, Nat, Propagation, build, network_error};
 use crate::node::DirectNode;
 use crate::observer::Observer;
-use crate::oracle::{Oracle, Oracles, Violation};
+use crate::oracle::{Figures, Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, inside};
 use crate::queue::Happening;
 use crate::rng::Streams;
@@ -51,6 +51,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// Hash over every datagram, timer and event, and how many they were.
     pub trace: Trace,
+    /// How much the calls carried, and when.
+    pub figures: Figures,
     /// Datagrams that nodes sent.
     pub datagrams: u64,
     /// Events simulated.
@@ -169,6 +171,7 @@ impl Sim {
             seed: self.scenario.seed,
             violations: self.violations(),
             trace: self.world.trace,
+            figures: self.world.oracles.figures,
             datagrams: self.world.datagrams,
             events: self.events,
             calls: self.world.oracles.ledger.ended,
@@ -186,7 +189,8 @@ impl Sim {
         if self.phase != Phase::Over || !found.is_empty() {
             return found.to_vec();
         }
-        let unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        unmet.extend(self.scenario.expect.missed(&self.world.oracles.figures, self.world.datagrams));
         let violation = |text: String| Violation {
             at: self.world.now,
             node: None,
@@ -210,7 +214,12 @@ impl Sim {
         if next.is_none_or(|at| at > limit) {
             return self.end_phase(limit);
         }
-        let Some((at, what)) = self.world.queue.pop() else { return self.end_phase(limit) };
+        self.happen() || self.end_phase(limit)
+    }
+
+    /// Let the next thing in the queue happen, whatever the phase. False if there is none.
+    pub(crate) fn happen(&mut self) -> bool {
+        let Some((at, what)) = self.world.queue.pop() else { return false };
         self.count(at);
         match what {
             Happening::Packet(key) => {
@@ -222,6 +231,39 @@ impl Sim {
         }
         self.dispatch_ready();
         true
+    }
+
+    /// When the next thing happens.
+    #[cfg(feature = "full")]
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.world.queue.next_at()
+    }
+
+    /// Have time come to this instant even if nothing happens then.
+    #[cfg(feature = "full")]
+    pub(crate) fn be_there_at(&mut self, at: Instant) {
+        self.world.queue.push(at, Happening::Wake(0));
+    }
+
+    /// What was found wrong so far.
+    #[cfg(feature = "full")]
+    pub(crate) fn found(&self) -> &[Violation] {
+        self.world.oracles.violations()
+    }
+
+    /// Ask all nodes when they want to be woken: something was done to them from outside.
+    #[cfg(feature = "full")]
+    pub(crate) fn stir(&mut self) {
+        (0..self.scenario.nodes.len()).for_each(|node| self.settle(node));
+    }
+
+    /// All faults end, if they have not.
+    #[cfg(feature = "full")]
+    pub(crate) fn heal_now(&mut self) {
+        if self.phase == Phase::Faults {
+            self.heal();
+            self.dispatch_ready();
+        }
     }
 
     fn count(&mut self, at: Instant) {

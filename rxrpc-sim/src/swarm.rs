@@ -7,7 +7,7 @@ use crate::rng::{Rng, Streams};
 use crate::scenario::{
     Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, Ending,
     EndpointSpec, IcmpKind, LinkSpec, LossModel, Match, Micros, Mishap, MtuSpec, NatSpec, NodeSpec, RateSpec,
-    Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, Transfer, VersionSpec,
+    Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, TaskSpec, Transfer, VersionSpec,
 };
 
 const MS: Micros = 1_000;
@@ -37,7 +37,19 @@ pub fn scenario(seed: u64) -> Scenario {
     links(&mut streams.stream("swarm-links", 0), &mut scenario);
     calls(&mut streams.stream("swarm-calls", 0), &mut scenario, servers);
     actions(&mut streams.stream("swarm-actions", 0), &mut scenario);
+    let mut rng = streams.stream("swarm-tasks", 0);
+    scenario.nodes.iter_mut().for_each(|node| node.tasks = tasks(&mut rng));
     scenario
+}
+
+fn tasks(rng: &mut Rng) -> TaskSpec {
+    TaskSpec {
+        shuffled: rng.chance(0.5),
+        moving: rng.chance(0.3),
+        mixed: rng.chance(0.7),
+        cancelled: *rng.pick(&[0.0, 0.0, 0.02, 0.3]),
+        spurious: *rng.pick(&[0.0, 0.0, 0.1]),
+    }
 }
 
 fn node(rng: &mut Rng, id: u32, client_only: bool) -> NodeSpec {

@@ -177,11 +177,21 @@ impl World {
         self.pool.give(packet.bytes);
     }
 
-    /// A packet has reached a node, which takes it.
+    /// A packet has reached a node, which takes it and looks at it before it does anything else.
     pub fn delivered(&mut self, to: NodeId, packet: &Packet) {
+        self.arrived(to, packet);
+        self.read(to, packet);
+    }
+
+    /// A packet has reached the socket of a node.
+    pub(crate) fn arrived(&mut self, to: NodeId, packet: &Packet) {
         let word = u64::from(packet.damaged) | (u64::from(packet.src.port()) << 8);
         self.trace.add(Record::Delivered, self.now.as_nanos(), u32::from(to), packet.id, word);
         self.observe(packet, Fate::Delivered);
+    }
+
+    /// A node looks at a packet that has reached it.
+    pub(crate) fn read(&mut self, to: NodeId, packet: &Packet) {
         self.overhear(to, packet);
         let now = self.now;
         self.oracles.on_delivered(now, to, packet, &mut self.coverage);

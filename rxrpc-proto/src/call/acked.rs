@@ -261,7 +261,7 @@ mod tests {
 
     /// A sending half with `count` packets of 10 bytes in flight, packet n with serial 100 + n, sent at 0.
     fn sending(count: u32) -> SendHalf {
-        let mut half = SendHalf::new(None);
+        let mut half = SendHalf::new(None, Duration::from_secs(20));
         half.peer_window = 255;
         for i in 1..=count {
             half.buffer.push(&[i as u8; 10]);

@@ -159,7 +159,7 @@ impl Call {
             service: init.service,
             place: None,
             state: init.state,
-            send: SendHalf::new(init.threshold),
+            send: SendHalf::new(init.threshold, init.silence),
             recv: RecvHalf::new(init.window),
             ack: AckPolicy::default(),
             deadlines: Deadlines::new(init.silence, init.lifetime),

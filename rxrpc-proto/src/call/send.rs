@@ -1,6 +1,7 @@
 //! The sending half of a call: cutting data into packets, and what is known of each packet sent.
 
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 use super::buffer::SendBuffer;
 use crate::recovery::{Controller, NewReno, PathTimes, Rack, RtoBounds, Rtt, Sent, Verdict};
@@ -85,6 +86,8 @@ pub(crate) struct SendHalf {
     dropped: u32,
     /// It did so time and again: nothing goes out before the time-out.
     held: bool,
+    /// Doubling makes no time-out longer than this.
+    longest_back_off: Duration,
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
@@ -96,7 +99,8 @@ pub(crate) struct SendHalf {
 }
 
 impl SendHalf {
-    pub(crate) fn new(threshold: Option<u32>) -> Self {
+    /// `silence` of the peer ends the call.
+    pub(crate) fn new(threshold: Option<u32>, silence: Duration) -> Self {
         SendHalf {
             buffer: SendBuffer::default(),
             packets: VecDeque::new(),
@@ -118,6 +122,7 @@ impl SendHalf {
             backoff: 0,
             dropped: 0,
             held: false,
+            longest_back_off: silence / 4,
             timer: None,
             newest_ack: (1, 0),
             newest_ack_serial: None,
@@ -341,9 +346,11 @@ impl SendHalf {
         self.arm_timeout(sent.at, bounds, rtt);
     }
 
-    /// Start the retransmission time-out anew.
+    /// Start the retransmission time-out anew. It must not outlast the silence that ends the call
+    /// (QUIRKS.md#back-off-ends-before-the-call).
     pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
-        self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff)));
+        let longest = self.longest_back_off.max(rtt.rto(bounds, 0));
+        self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff).min(longest)));
     }
 
     /// Mark a packet lost. Does nothing to one that is acknowledged or lost already.

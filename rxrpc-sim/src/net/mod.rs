@@ -6,6 +6,7 @@
 mod corrupt;
 mod delay;
 mod duplicate;
+mod edit;
 mod gate;
 mod icmp;
 mod loss;

@@ -2,23 +2,24 @@
 
 mod clock;
 mod inbox;
+mod judge;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rxrpc_proto::{
-    Endpoint, Event, Fault, Instant, NetworkError, Path, Segments, ServiceOptions, Transmit, TransmitBuf,
+    Endpoint, Event, Instant, NetworkError, Path, Segments, ServiceOptions, Transmit, TransmitBuf,
 };
 
 pub(crate) use clock::NodeClock;
-use inbox::Inbox;
+pub(crate) use inbox::Inbox;
+pub(crate) use judge::{check_faults, check_leftovers, count_clock_faults};
 
-use crate::coverage::Limit;
 use crate::net::{Control, Element};
 use crate::observer::LossReason;
 use crate::oracle::{Oracle, check_limits};
-use crate::packet::{NodeId, Packet, inside};
+use crate::packet::{NodeId, Packet, elsewhere, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
 use crate::workload::{App, Reach};
@@ -259,30 +260,8 @@ impl DirectNode {
         }
     }
 
-    /// What peers were seen to do wrong, and limits that show in counters.
-    fn check_faults(&self, world: &mut World) {
-        let stats = self.endpoint.stats();
-        world.coverage.misdeeds(&stats);
-        for fault in Fault::all().filter(|f| stats.fault(*f) > 0) {
-            if !world.oracles.allows(fault) {
-                let text = format!("{} times: {fault}", stats.fault(fault));
-                world.violation(Some(self.id), Oracle::Misbehaviour, text);
-            }
-        }
-        for (fault, limit) in
-            [(Fault::BeyondWindow, Limit::BeyondWindow), (Fault::NoRoomForConnection, Limit::Connections)]
-        {
-            if stats.fault(fault) > 0 {
-                world.coverage.limit(limit);
-            }
-        }
-        if stats.answers_suppressed > 0 {
-            world.coverage.limit(Limit::Answers);
-        }
-    }
-
     fn crash(&mut self, now: Instant, lasts: Duration, world: &mut World) {
-        self.check_faults(world);
+        check_faults(self.id, &self.endpoint.stats(), world);
         self.app.crash(world);
         self.inbox.clear();
         self.held = None;
@@ -329,18 +308,7 @@ impl DirectNode {
             Life::Paused(_) => self.life = Life::Running,
             Life::Running => {}
         }
-        if self.clock.disturbed && self.spec.clock.granularity > 0 {
-            world.coverage.fault("timer-coarse");
-        }
-        if self.clock.disturbed && self.spec.clock.late > 0 {
-            world.coverage.fault("timer-late");
-        }
-        if self.spec.clock.skew > 0 {
-            world.coverage.fault("clock-skew");
-        }
-        if self.spec.clock.drift_ppm != 0 {
-            world.coverage.fault("clock-drift");
-        }
+        count_clock_faults(&self.spec.clock, &self.clock, world);
         self.clock.heal(now);
         self.inbox.heal();
         self.blocked_until = None;
@@ -354,7 +322,7 @@ impl Element for DirectNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if packet.dst != self.addr {
+        if packet.dst != self.addr && packet.dst != elsewhere(self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
         if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
@@ -430,20 +398,8 @@ impl Element for DirectNode {
 
     fn finish(&mut self, _now: Instant, world: &mut World) {
         self.check(world);
-        self.check_faults(world);
-        let stats = self.endpoint.stats();
-        let left = [
-            ("calls", stats.calls),
-            ("connections", stats.connections),
-            ("client connections", stats.client_connections),
-            ("unvalidated connections", stats.unvalidated_connections),
-            ("peers", stats.peers),
-            ("unread bytes", stats.unread),
-            ("unacknowledged bytes", stats.unacknowledged),
-        ];
-        for (what, n) in left.into_iter().filter(|(_, n)| *n > 0) {
-            world.violation(Some(self.id), Oracle::Leftover, format!("{n} {what}"));
-        }
+        check_faults(self.id, &self.endpoint.stats(), world);
+        check_leftovers(self.id, &self.endpoint.stats(), world);
         if let Some(timer) = self.endpoint.poll_timeout() {
             world.violation(Some(self.id), Oracle::Leftover, format!("the timer {timer:?}"));
         }

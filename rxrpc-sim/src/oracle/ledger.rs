@@ -80,6 +80,13 @@ impl Ledger {
         (unique, place as u32)
     }
 
+    /// The call that was to begin was refused.
+    #[cfg(feature = "full")]
+    pub(crate) fn withdraw(&mut self, place: u32) {
+        self.live -= 1;
+        self.records.remove(place as usize);
+    }
+
     /// The call that a request names, if it is known.
     pub(crate) fn find(&mut self, unique: u32, place: u32) -> Option<&mut Record> {
         self.records.get_mut(place as usize).filter(|r| r.unique == unique)
@@ -147,8 +154,11 @@ impl Ledger {
             Err(CallError::Protocol(_)) => {
                 unless(allow.restarts || allow.eviction, "nobody broke the protocol")
             }
-            // A packet that was sent again may be served although BUSY is on its way.
-            Err(CallError::Busy) => None,
+            // It may be served although BUSY is on its way, if a packet was sent again. But somebody was busy.
+            Err(CallError::Busy) => unless(
+                allow.rejects || allow.crowded || allow.restarts || allow.injection || allow.forgets,
+                "no server turns calls away",
+            ),
             Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
             Err(CallError::PeerRestarted) => {
                 let lost = impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
@@ -222,6 +232,14 @@ pub(crate) struct Checks<'a> {
     pub(crate) crashed_client: bool,
     /// It takes for silence what is shorter than the pauses of a peer that works.
     pub(crate) impatient: bool,
+}
+
+impl<'a> Checks<'a> {
+    /// Nothing can be demanded.
+    #[cfg(feature = "full")]
+    pub(crate) fn none(allow: &'a Allowances) -> Self {
+        Checks { allow, tainted: false, anonymous: true, crashed_client: true, impatient: true }
+    }
 }
 
 /// Whether somebody has reason to abort with this code.

@@ -252,7 +252,8 @@ impl Wire {
                     lane.told_first = ack.fields.first_packet;
                     lane.again = 0;
                 }
-                let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(0);
+                // Who says nothing of a window takes what every peer does.
+                let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(INITIAL_WINDOW);
                 lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
             }
             _ => {}

@@ -1,8 +1,8 @@
 //! The faults of a link, as data.
 
-use super::Micros;
 #[cfg(feature = "serde")]
 use super::text;
+use super::{Edit, Micros};
 
 /// One fault of a link.
 #[derive(Clone, Debug, PartialEq)]
@@ -407,4 +407,6 @@ pub enum Mishap {
     Delay(#[cfg_attr(feature = "serde", serde(with = "text::micros"))] Micros),
     /// Twice.
     Duplicate,
+    /// Rewritten, as another implementation would have sent it.
+    Edit(Edit),
 }

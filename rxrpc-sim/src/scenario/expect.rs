@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use rxrpc_proto::Instant;
+
+#[cfg(feature = "serde")]
+use super::text;
+use super::{Micros, us};
 use crate::coverage::{Coverage, Kind, OUTCOMES};
+use crate::oracle::Figures;
 
 /// A name in the tables of coverage. Spelled with `&`, derived code would borrow it from the file.
 type Name = &'static str;
@@ -24,6 +30,14 @@ pub struct Expect {
     /// How many calls end how at their clients, exactly: an end that is not named must not occur. Any will do if
     /// none is named.
     pub outcome: BTreeMap<EndName, u64>,
+    /// When the last call has ended at its client, at the latest; 0 for any time.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
+    pub within: Micros,
+    /// Datagrams that all nodes together may send, 0 for any number.
+    pub datagrams: u64,
+    /// Bytes a second that calls carry, from the first begin to the last end, at the least. Only those that end well
+    /// count.
+    pub goodput: u64,
 }
 
 /// Something that coverage counts, and how often: "limit window", "packet busy 3".
@@ -73,6 +87,29 @@ impl Expect {
             }
         }
         unmet
+    }
+}
+
+impl Expect {
+    /// What of the figures a run has not come to, by its calls and the datagrams it took.
+    #[must_use]
+    pub fn missed(&self, figures: &Figures, datagrams: u64) -> Vec<String> {
+        let mut missed = Vec::new();
+        if self.within > 0 && figures.last > Instant::ORIGIN + us(self.within) {
+            let last = figures.last - Instant::ORIGIN;
+            missed.push(format!(
+                "calls to end within {:?}, and the last one ended at {last:?}",
+                us(self.within)
+            ));
+        }
+        if self.datagrams > 0 && datagrams > self.datagrams {
+            missed.push(format!("{} datagrams at most, and there were {datagrams}", self.datagrams));
+        }
+        let goodput = figures.goodput();
+        if goodput < self.goodput {
+            missed.push(format!("{} bytes a second or more, and there were {goodput}", self.goodput));
+        }
+        missed
     }
 }
 
@@ -172,6 +209,7 @@ mod tests {
             reached: reach("limit window 2"),
             never: reach("limit window 3"),
             outcome: ["ok", "busy"].iter().map(|name| (name.parse().unwrap(), ends[name])).collect(),
+            ..Expect::default()
         };
         assert_eq!(met.unmet(&coverage, &ends), [""; 0]);
         assert_eq!(Expect::default().unmet(&coverage, &ends), [""; 0]);
@@ -179,6 +217,7 @@ mod tests {
             reached: reach("limit window 3"),
             never: reach("limit window"),
             outcome: BTreeMap::from([("ok".parse().unwrap(), 3)]),
+            ..Expect::default()
         };
         assert_eq!(
             unmet.unmet(&coverage, &ends),
@@ -187,6 +226,29 @@ mod tests {
                 "limit window less than 1, and there were 2",
                 "3 calls to end with ok, and 2 did",
                 "0 calls to end with busy, and 1 did",
+            ]
+        );
+    }
+
+    #[test]
+    fn figures_that_are_missed_are_named() {
+        let at = |millis: u64| Instant::ORIGIN + us(millis * 1_000);
+        let mut figures = Figures::default();
+        figures.add(at(500), at(700), 300);
+        figures.add(at(1_500), at(2_500), 700);
+        figures.add(at(600), at(1_000), 0);
+        let expect = |millis: u64, datagrams, goodput| {
+            let expect = Expect { within: millis * 1_000, datagrams, goodput, ..Expect::default() };
+            expect.missed(&figures, 20)
+        };
+        assert_eq!(expect(2_500, 20, 500), [""; 0]);
+        assert_eq!(expect(0, 0, 0), [""; 0]);
+        assert_eq!(
+            expect(2_499, 19, 501),
+            [
+                "calls to end within 2.499s, and the last one ended at 2.5s",
+                "19 datagrams at most, and there were 20",
+                "501 bytes a second or more, and there were 500",
             ]
         );
     }

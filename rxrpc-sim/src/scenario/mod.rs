@@ -3,6 +3,7 @@
 //! Every part has an `id` that names its stream of random numbers. Removing a part therefore leaves the others
 //! as they were, which is what makes shrinking work. Times are microseconds from the start of the run.
 
+mod edit;
 mod element;
 mod endpoint;
 mod expect;
@@ -13,6 +14,7 @@ mod valid;
 
 use std::time::Duration;
 
+pub use edit::Edit;
 pub use element::{
     Aqm, Damage, Distribution, ElementKind, ElementSpec, IcmpKind, LossModel, Match, Mishap, MtuSpec,
     RateSpec, Rule,
@@ -141,6 +143,8 @@ pub struct NodeSpec {
     pub nat: Option<NatSpec>,
     /// It has an IPv6 address.
     pub ipv6: bool,
+    /// How its tasks run, if it has tasks.
+    pub tasks: TaskSpec,
 }
 
 impl Default for NodeSpec {
@@ -153,6 +157,7 @@ impl Default for NodeSpec {
             clock: ClockSpec::default(),
             nat: None,
             ipv6: false,
+            tasks: TaskSpec::default(),
         }
     }
 }
@@ -252,6 +257,22 @@ pub struct ClockSpec {
     /// Timers come up to this much too late.
     #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub late: Micros,
+}
+
+/// How tasks run: for the full harness alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct TaskSpec {
+    /// Which of the tasks that were woken comes next is drawn; otherwise the one that was woken first.
+    pub shuffled: bool,
+    /// Each poll has a waker of its own, and those of earlier polls wake nobody: as when futures move between tasks.
+    pub moving: bool,
+    /// Calls are made and served in several ways; otherwise all in the plainest one.
+    pub mixed: bool,
+    /// How often an operation that waits is cancelled, to be tried again.
+    pub cancelled: f64,
+    /// How often a socket says that it is ready and is not.
+    pub spurious: f64,
 }
 
 /// An address translator in front of a node.
@@ -378,6 +399,19 @@ pub struct CallSpec {
     pub at: Micros,
     /// How often it is made, one after the other.
     pub repeat: u32,
+    /// How long its client thinks in between.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
+    pub pause: Micros,
+    /// So many at once, each repeated by itself.
+    pub parallel: u32,
+    /// Another call, by its place and of the same client: this one begins `at` after that one is over for the last
+    /// time.
+    pub after: Option<u32>,
+    /// Another call, by its place, that the server makes once it has the request. It replies when that one is over.
+    pub nested: Option<u32>,
+    /// It has to end this soon after it began, 0 for any time.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
+    pub within: Micros,
     /// Client to server.
     pub request: Transfer,
     /// Server to client.
@@ -417,6 +451,11 @@ impl Default for CallSpec {
             service: SERVICE,
             at: 0,
             repeat: 1,
+            pause: 0,
+            parallel: 1,
+            after: None,
+            nested: None,
+            within: 0,
             request: Transfer::default(),
             reply: Transfer::default(),
             work: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ActionKind, Scenario};
+use super::{ActionKind, CallSpec, Scenario};
 
 impl Scenario {
     /// What makes it impossible to run, if anything does.
@@ -33,6 +33,7 @@ impl Scenario {
         }
         for (i, call) in self.calls.iter().enumerate() {
             apart(format!("calls[{i}]"), call.client, call.server)?;
+            self.check_order(i, call)?;
         }
         for (i, version) in self.versions.iter().enumerate() {
             known(format!("versions[{i}]"), version.client)?;
@@ -54,6 +55,28 @@ impl Scenario {
         unique("elements", self.links.iter().flat_map(|l| &l.elements).map(|e| e.id))?;
         unique("calls", self.calls.iter().map(|c| c.id))?;
         unique("actions", self.actions.iter().map(|a| a.id))
+    }
+}
+
+impl Scenario {
+    /// A call that follows another, or is made within it, can be made there.
+    fn check_order(&self, i: usize, call: &CallSpec) -> Result<(), String> {
+        let named = |what, place: Option<u32>| {
+            let Some(place) = place else { return Ok(None) };
+            let other = self.calls.get(place as usize).filter(|_| place as usize != i);
+            other.map(Some).ok_or_else(|| format!("calls[{i}], {what}: there is no other call {place}"))
+        };
+        if let Some(other) = named("after", call.after)?
+            && other.client != call.client
+        {
+            return Err(format!("calls[{i}], after: the other call is of another client"));
+        }
+        if let Some(other) = named("nested", call.nested)?
+            && (other.client != call.server || other.after.is_some() || other.parallel != 1)
+        {
+            return Err(format!("calls[{i}], nested: the other call is not of node {} alone", call.server));
+        }
+        Ok(())
     }
 }
 
@@ -95,6 +118,12 @@ mod tests {
         assert_eq!(complaint(|s| s.calls[0].server = 0), "calls[0]: from node 0 to itself");
         assert_eq!(complaint(|s| s.nodes.clear()), "0 nodes are too few or too many");
         assert_eq!(complaint(|s| s.links[1].elements[0].id = 0), "two elements have the id 0");
+        let follow = |s: &mut Scenario| s.calls[0].after = Some(0);
+        assert_eq!(complaint(follow), "calls[0], after: there is no other call 0");
+        let follow = |s: &mut Scenario| s.call(1, 0, 8, 8).after = Some(0);
+        assert_eq!(complaint(follow), "calls[1], after: the other call is of another client");
+        let nest = |s: &mut Scenario| s.call(0, 1, 8, 8).nested = Some(0);
+        assert_eq!(complaint(nest), "calls[1], nested: the other call is not of node 1 alone");
         let twice = |s: &mut Scenario| (s.links[1].from, s.links[1].to) = (0, 1);
         assert_eq!(complaint(twice), "links[1]: another link leads from node 0 to 1");
     }

@@ -9,7 +9,7 @@ const STREAM: u64 = 64 << 10;
 const PACKET: u64 = 1412;
 
 /// What a call of the scenario asks of the endpoints, whenever it is made.
-pub(super) fn kinds(scenario: &Scenario, call: &CallSpec) -> Vec<Workload> {
+pub(crate) fn kinds(scenario: &Scenario, call: &CallSpec) -> Vec<Workload> {
     let back = |other: &CallSpec| (other.client, other.server) == (call.server, call.client);
     let pauses = [&call.request, &call.reply];
     let found = [
