@@ -8,12 +8,15 @@ use rxrpc_sim::{Harness, Sim};
 pub(super) enum Nodes {
     /// Bare endpoints: the protocol alone.
     Direct,
+    /// Drivers, and clients and servers in async code: the library as people use it.
+    Full,
 }
 
 impl Nodes {
     pub(super) const fn harness(self) -> Harness {
         match self {
             Nodes::Direct => Sim::new,
+            Nodes::Full => rxrpc_sim::full::sim,
         }
     }
 
