@@ -425,7 +425,9 @@ fn is_reached_by_tasks(kind: Kind, name: &str) -> bool {
 /// Counts of everything that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
-    /// Runs of the full harness are among those that are counted.
+    /// Runs of the direct harness are among those that are counted.
+    pub(crate) direct: bool,
+    /// Runs of the full harness are.
     pub(crate) full: bool,
     faults: BTreeMap<&'static str, u64>,
     losses: [u64; LOSSES.len()],
@@ -442,6 +444,7 @@ pub struct Coverage {
 impl Default for Coverage {
     fn default() -> Self {
         Coverage {
+            direct: false,
             full: false,
             faults: BTreeMap::new(),
             losses: [0; LOSSES.len()],
@@ -464,6 +467,12 @@ fn add(counts: &mut [u64], i: usize) {
 }
 
 impl Coverage {
+    /// Nothing yet, of runs of these harnesses: what they can reach is to be reached.
+    #[must_use]
+    pub fn of(direct: bool, full: bool) -> Self {
+        Coverage { direct, full, ..Coverage::default() }
+    }
+
     /// A fault struck.
     pub fn fault(&mut self, name: &'static str) {
         *self.faults.entry(name).or_insert(0) += 1;
@@ -524,6 +533,7 @@ impl Coverage {
 
     /// Add the counts of another run.
     pub fn merge(&mut self, other: &Coverage) {
+        self.direct |= other.direct;
         self.full |= other.full;
         for (name, n) in &other.faults {
             *self.faults.entry(name).or_insert(0) += n;
@@ -570,6 +580,7 @@ impl Coverage {
             return false;
         };
         let Coverage {
+            direct: _,
             full: _,
             faults,
             losses,
@@ -599,7 +610,8 @@ impl Coverage {
     }
 
     fn is_reachable(&self, kind: Kind, name: &str) -> bool {
-        if self.full { is_reached_by_tasks(kind, name) } else { !OF_TASKS.contains(&name) }
+        let by_tasks = self.full && is_reached_by_tasks(kind, name);
+        by_tasks || (self.direct || !self.full) && !OF_TASKS.contains(&name)
     }
 
     /// What a campaign is to reach and did not.
@@ -689,6 +701,21 @@ mod tests {
             assert!(!coverage.add(kind, name, 1));
             assert_eq!(coverage.count(kind, name), None);
         }
+    }
+
+    #[test]
+    fn what_either_harness_can_reach_is_to_be_reached_by_both_together() {
+        let (wake, task) = ((Kind::Wake, "version"), (Kind::Fault, "spurious-ready"));
+        let (direct, full) = (Coverage::of(true, false), Coverage::of(false, true));
+        for coverage in [&direct, &Coverage::default()] {
+            assert!(coverage.zeroes().contains(&wake) && !coverage.zeroes().contains(&task));
+        }
+        assert!(full.zeroes().contains(&task) && !full.zeroes().contains(&wake));
+        let mut both = Coverage::default();
+        both.merge(&full);
+        assert_eq!(both, full);
+        both.merge(&direct);
+        assert!(both.zeroes().contains(&task) && both.zeroes().contains(&wake));
     }
 
     #[test]

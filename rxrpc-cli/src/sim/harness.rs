@@ -1,7 +1,7 @@
 //! What a run is made of besides its scenario.
 
 use clap::ValueEnum;
-use rxrpc_sim::{Harness, Sim};
+use rxrpc_sim::{Coverage, Harness, Sim};
 
 /// What the nodes of a run are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -17,6 +17,14 @@ impl Nodes {
         match self {
             Nodes::Direct => Sim::new,
             Nodes::Full => rxrpc_sim::full::sim,
+        }
+    }
+
+    /// Nothing reached yet: what runs of it are to reach.
+    pub(super) fn coverage(self) -> Coverage {
+        match self {
+            Nodes::Direct => Coverage::of(true, false),
+            Nodes::Full => Coverage::of(false, true),
         }
     }
 
