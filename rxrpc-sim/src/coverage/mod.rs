@@ -12,6 +12,7 @@ use crate::observer::LossReason;
 pub use names::{CallStage, FAULTS, Kind, Limit, Workload};
 use names::{LIMITS, OF_TASKS, STAGES, WAKES, WORKLOADS, can_be_reached, is_reached_by_tasks, outcome_index};
 pub(crate) use names::{LOSSES, OUTCOMES, PACKETS, REASONS, outcome_name};
+
 /// Counts of everything that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
