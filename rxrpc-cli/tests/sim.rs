@@ -173,6 +173,20 @@ fn the_results_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn drivers_and_bare_endpoints_are_not_counted_as_the_same() {
+    let folder = Folder::new("harness");
+    folder.write("a.toml", &scenario());
+    for harness in ["direct", "full"] {
+        let out = format!("{harness}.json");
+        folder.well(&["run", "--scenario", "a.toml", "--harness", harness, "--out", &out]);
+        assert_eq!(folder.results(&out)["harness"], harness);
+    }
+    assert_ne!(folder.results("direct.json")["hash"], folder.results("full.json")["hash"]);
+    let out = folder.well(&["report", "direct.json", "full.json"]);
+    assert!(out.ends_with("\n\n2 files, 2 seeds: all held\n"), "{out}");
+}
+
+#[test]
 fn shards_together_are_the_whole() {
     let folder = Folder::new("shards");
     folder.well(&["run", "--seeds", "0..50", "--out", "whole.json"]);
@@ -264,6 +278,8 @@ fn seeds_repeat() {
     folder.write("a.toml", &scenario());
     let out = folder.well(&["check", "--scenario", "a.toml", "--seeds", "3..5", "--jobs", "1"]);
     assert_eq!(out, "2 seeds, each run twice: all repeat\n");
+    let out = folder.well(&["check", "--seeds", "0..5", "--harness", "full"]);
+    assert_eq!(out, "5 seeds, each run twice: all repeat\n");
 }
 
 #[test]

@@ -99,7 +99,9 @@ impl Sim {
     /// A run of the scenario with nodes of the direct harness.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
-        Self::with_nodes(scenario, |id, scenario| Box::new(DirectNode::new(id, scenario)))
+        let mut sim = Self::with_nodes(scenario, |id, scenario| Box::new(DirectNode::new(id, scenario)));
+        sim.world.coverage.direct = true;
+        sim
     }
 
     /// A run of the scenario with nodes made by `make`.

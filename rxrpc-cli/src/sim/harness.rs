@@ -1,19 +1,30 @@
 //! What a run is made of besides its scenario.
 
 use clap::ValueEnum;
-use rxrpc_sim::{Harness, Sim};
+use rxrpc_sim::{Coverage, Harness, Sim};
 
 /// What the nodes of a run are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Nodes {
     /// Bare endpoints: the protocol alone.
     Direct,
+    /// Drivers, and clients and servers in async code: the library as people use it.
+    Full,
 }
 
 impl Nodes {
     pub(super) const fn harness(self) -> Harness {
         match self {
             Nodes::Direct => Sim::new,
+            Nodes::Full => rxrpc_sim::full::sim,
+        }
+    }
+
+    /// Nothing reached yet: what runs of it are to reach.
+    pub(super) fn coverage(self) -> Coverage {
+        match self {
+            Nodes::Direct => Coverage::of(true, false),
+            Nodes::Full => Coverage::of(false, true),
         }
     }
 

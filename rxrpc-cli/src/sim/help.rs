@@ -43,6 +43,7 @@ away that it fails without. A campaign of 10000 seeds or more also fails if some
 Examples:
   rxrpc sim run --seeds 0..200_000
   rxrpc sim run --seeds 0..1_000_000 --shard 2/8 --out shard2.json
+  rxrpc sim run --seeds 0..10_000 --harness full --coverage
   rxrpc sim run --scenario sim-failures/4711-min.toml --ladder
   rxrpc sim run --seeds 4711 --html run.html --pcap run.pcapng --trace run.jsonl
   rxrpc sim run --scenario lossy.toml --seeds 0..1000 --coverage

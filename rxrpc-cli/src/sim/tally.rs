@@ -5,10 +5,12 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use clap::ValueEnum;
 use rxrpc_sim::Coverage;
 use rxrpc_sim::campaign::{ENOUGH, Results, Shard};
 use serde::{Deserialize, Serialize};
 
+use super::harness::Nodes;
 use super::seeds::Seeds;
 use crate::failure::Failure;
 
@@ -159,7 +161,9 @@ impl Tally {
     /// # Errors
     /// What is counted and has no name here.
     pub(super) fn coverage(&self) -> Result<Coverage, String> {
-        let mut coverage = Coverage::default();
+        let nodes =
+            Nodes::from_str(&self.harness, false).map_err(|_| format!("no harness '{}'", self.harness))?;
+        let mut coverage = nodes.coverage();
         for (kind, names) in &self.coverage {
             for (name, n) in names {
                 let kind = kind.parse()?;
@@ -215,6 +219,21 @@ pub(super) fn verdict(runs: u64, failed: usize, coverage: &Coverage) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn coverage_is_read_as_it_was_written() {
+        for nodes in Nodes::value_variants() {
+            let mut results = Results { coverage: nodes.coverage(), ..Results::default() };
+            let names = results.coverage.table();
+            names
+                .iter()
+                .zip(1..)
+                .for_each(|((kind, name, _), n)| assert!(results.coverage.add(*kind, name, n)));
+            let seeds = Seeds { from: 0, to: 1 };
+            let tally = Tally::new(seeds, Shard::WHOLE, nodes.name(), None, &results);
+            assert_eq!(tally.coverage().unwrap(), results.coverage);
+        }
+    }
 
     #[test]
     fn a_zero_counts_from_enough_seeds_on() {
