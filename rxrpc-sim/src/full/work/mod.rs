@@ -204,7 +204,14 @@ impl App {
             return Some(operation.await);
         }
         let patience = *self.rng.borrow_mut().pick(&PATIENCE);
-        let result = first(operation, self.node.sleep(us(patience))).await.ok();
+        // Or as soon as it was woken and still waits.
+        let mut polls = *self.rng.borrow_mut().pick(&[2, u32::MAX]);
+        let mut sleep = pin!(self.node.sleep(us(patience)));
+        let enough = poll_fn(|cx| {
+            polls -= 1;
+            if polls == 0 { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }
+        });
+        let result = first(operation, enough).await.ok();
         if result.is_none() {
             let mut world = self.world();
             world.coverage.fault("cancelled-future");
