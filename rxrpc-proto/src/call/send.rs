@@ -78,6 +78,8 @@ pub(crate) struct SendHalf {
     pub(crate) backoff: u32,
     /// How often the peer dropped what it had acknowledged softly.
     turned_away: u32,
+    /// A random number since the peer turned the call away at once, 0 before.
+    spread: u32,
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
@@ -109,6 +111,7 @@ impl SendHalf {
             recovery_end: None,
             backoff: 0,
             turned_away: 0,
+            spread: 0,
             timer: None,
             newest_ack: (1, 0),
             newest_ack_serial: None,
@@ -250,10 +253,11 @@ impl SendHalf {
         }
     }
 
-    /// The peer dropped all it had acknowledged softly: it is sent again when the time-out comes, which waits
-    /// longer each time this happens.
-    pub(crate) fn on_turned_away(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
+    /// The peer has no room. If it dropped what it had acknowledged softly, that is sent again when the time-out comes,
+    /// which waits longer each time this happens. Else `random` sets apart those that were turned away together.
+    pub(crate) fn on_turned_away(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt, random: u32) {
         if self.soft_acked == 0 {
+            self.spread = random;
             return;
         }
         for packet in &mut self.packets {
@@ -291,7 +295,12 @@ impl SendHalf {
 
     /// Start the retransmission time-out anew.
     pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
-        self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff)));
+        let mut wait = rtt.rto(bounds, self.backoff);
+        if self.una == 1 && self.soft_acked == 0 {
+            // All or half of it, or something in between (QUIRKS.md#busy-is-told).
+            wait -= wait / 2 * (self.spread >> 16) / (1 << 16);
+        }
+        self.timer = Some(LossTimer::Timeout(now + wait));
     }
 
     /// Mark a packet lost. Does nothing to one that is acknowledged or lost already.

@@ -7,7 +7,10 @@ use core::net::{IpAddr, SocketAddr};
 use super::{Endpoint, Path, Transmit, TransmitBuf};
 use crate::connection::TokenBucket;
 use crate::time::Instant;
-use crate::wire::{AbortCode, Header, PacketType, emit_abort, emit_keepalive, emit_version_reply};
+use crate::wire::{
+    AbortCode, AckFields, AckReason, Header, PacketType, emit_abort, emit_ack, emit_keepalive,
+    emit_version_reply,
+};
 
 /// A packet on its own.
 #[derive(Debug)]
@@ -82,6 +85,22 @@ impl Endpoint {
     /// Refuse a call with BUSY.
     pub(super) fn reject_busy(&mut self, now: Instant, path: &Path, header: &Header) {
         self.answer_stranger(now, path, header.answer(PacketType::Busy).to_bytes().to_vec());
+    }
+
+    /// Tell the client of an unknown call that nothing of it is here (QUIRKS.md#middle-of-an-old-call).
+    pub(super) fn disown(&mut self, now: Instant, path: &Path, header: &Header) {
+        let mut bytes = Vec::new();
+        header.answer(PacketType::Ack).emit(&mut bytes);
+        let nothing = AckFields {
+            buffer_space: 0,
+            max_skew: 0,
+            first_packet: 1,
+            previous_packet: 0,
+            serial: 0,
+            reason: AckReason::ExceedsWindow,
+        };
+        emit_ack(&mut bytes, &nothing, core::iter::empty(), None);
+        self.answer_stranger(now, path, bytes);
     }
 
     pub(super) fn answer_version(&mut self, now: Instant, path: &Path, header: &Header) {
