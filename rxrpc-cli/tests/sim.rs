@@ -103,6 +103,16 @@ fn the_example_of_the_manual_runs() {
 }
 
 #[test]
+fn the_example_of_the_help_runs() {
+    let folder = Folder::new("help");
+    let help = folder.well(&["run", "--help"]);
+    let example = help.split("\n  about").nth(1).unwrap().split("\n\n").next().unwrap();
+    folder.write("a.toml", &format!("about{example}"));
+    let out = folder.well(&["run", "--scenario", "a.toml"]);
+    assert!(out.contains(" 2 calls (2 ok), "), "{out}");
+}
+
+#[test]
 fn an_expectation_that_is_not_met_fails_the_run_and_is_named() {
     let folder = Folder::new("expectation");
     folder.write("a.toml", &scenario().replace("ok = 1", "ok = 2, busy = 1"));
@@ -286,6 +296,7 @@ fn usage_errors_are_exit_code_2() {
         &["run", "--seeds", "x"],
         &["run", "--seeds", "0..5", "--shard", "5/5"],
         &["run", "--seeds", "0..5", "--jobs", "0"],
+        &["run", "--seeds", "0..5", "--keep", "33"],
         &["run", "--seeds", "0..5", "--harness", "nonsense"],
         &["run", "--seeds", "0..5", "--no-shrink", "--shrink-runs", "5"],
     ] {

@@ -95,8 +95,6 @@ call_faults! {
     BeyondWindow => "data beyond the window",
     /// Row 35: a reply before the whole request was sent.
     EarlyReply => "reply before the request was sent",
-    /// Row 36: data in a state that takes none.
-    UnexpectedReply => "data in a state that takes none",
     /// Row 37: an ACK whose first packet is 0.
     AckZeroFirst => "acknowledgement of packet 0",
     /// Row 37: an ACK of packets never sent.

@@ -63,7 +63,7 @@ pub struct Results {
 }
 
 /// Failures that are kept whole.
-const KEPT: usize = 32;
+pub const KEPT: usize = 32;
 
 impl Results {
     /// Add another share.

@@ -113,7 +113,9 @@ pub(crate) fn elsewhere(addr: SocketAddr) -> SocketAddr {
 #[must_use]
 pub fn stranger(n: u32) -> SocketAddr {
     let [_, _, high, low] = n.to_be_bytes();
-    SocketAddr::new(Ipv4Addr::new(198, 18, high, low).into(), 1024 + (n % 50_000) as u16)
+    // Now and then one that nobody can answer.
+    let port = if n.is_multiple_of(64) { 0 } else { 1024 + (n % 50_000) as u16 };
+    SocketAddr::new(Ipv4Addr::new(198, 18, high, low).into(), port)
 }
 
 /// The node that an address, one of its own or its translator's, belongs to.

@@ -2,7 +2,7 @@
 
 use crate::campaign::run;
 use crate::oracle::Oracle;
-use crate::scenario::{ClockSpec, Ending, EndpointSpec, NodeSpec, Scenario, SocketSpec, Transfer};
+use crate::scenario::{ClockSpec, Ending, EndpointSpec, NodeSpec, Scenario, SocketSpec, TaskSpec, Transfer};
 use crate::sim::Harness;
 
 /// What shrinking came to.
@@ -144,6 +144,10 @@ fn node_changes(i: usize) -> Vec<Change> {
         on(i, |n| n.clock = ClockSpec::default()),
         on(i, |n| n.nat = None),
         on(i, |n| n.services = NodeSpec::default().services),
+        on(i, |n| n.tasks = TaskSpec::default()),
+        on(i, |n| n.tasks.cancelled = 0.0),
+        on(i, |n| n.tasks.spurious = 0.0),
+        on(i, |n| n.tasks.mixed = false),
     ]
 }
 

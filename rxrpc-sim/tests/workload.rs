@@ -9,9 +9,12 @@ use rxrpc_sim::{NodeId, Observer, Report, Scenario, Sim};
 
 const MS: u64 = 1_000;
 
+/// When, where and what.
+type Entry = (u64, NodeId, &'static str);
+
 /// When calls came in at nodes, and when they were heard of at their clients for the last time.
 #[derive(Clone, Default)]
-struct Log(Rc<RefCell<Vec<(u64, NodeId, &'static str)>>>);
+struct Log(Rc<RefCell<Vec<Entry>>>);
 
 impl Observer for Log {
     fn event(&mut self, now: Instant, node: NodeId, event: &Event) {

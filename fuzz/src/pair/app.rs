@@ -1,21 +1,31 @@
 //! Both applications: they act on events alone, and check every octet.
 
+use std::sync::LazyLock;
+
 use rxrpc_proto::{AbortCode, AcceptOptions, CallId, Event, ReadError, ReadMore, Rejection, WriteError};
 
-use super::{End, Policy, Rpc, SERVICE, World};
+use super::ops::LARGEST;
+use super::{End, MAX_CALLS, Policy, Rpc, SERVICE, World};
 
-/// Octet `at` of the request, or the reply, of call `index`. A request begins with the number of its call.
-fn octet(index: usize, reply: bool, at: usize) -> u8 {
-    if !reply && at == 0 {
-        return index as u8;
-    }
-    let mixed =
-        (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (index as u64) << 40 ^ u64::from(reply) << 33;
-    (mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 56) as u8
-}
+/// Octets without a pattern, of which every request and every reply is a stretch of its own.
+static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mix = |at: u64| (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let len = (LARGEST + 2 * MAX_CALLS * SHIFT) as u64;
+    (0..len).map(|at| ((mix(at) ^ mix(at) >> 29).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 56) as u8).collect()
+});
 
+/// How far apart the stretches of two calls begin: no multiple of what a packet holds.
+const SHIFT: usize = 613;
+
+/// Octets `from` to `to` of the request, or the reply, of call `index`. A request begins with the number of its
+/// call.
 fn stretch(index: usize, reply: bool, from: usize, to: usize) -> Vec<u8> {
-    (from..to).map(|at| octet(index, reply, at)).collect()
+    let start = (2 * index + usize::from(reply)) * SHIFT;
+    let mut octets = NOISE[start + from..start + to].to_vec();
+    if !reply && from == 0 {
+        octets[0] = index as u8;
+    }
+    octets
 }
 
 impl World {
@@ -28,8 +38,6 @@ impl World {
             Event::Call { call, news, .. } => {
                 let outcome = news.ended().then(|| self.ends[side].call(call).and_then(|c| c.outcome()));
                 let now = self.now;
-                let sides: Vec<usize> = self.rpcs.iter().map(|rpc| rpc.side).collect();
-                let is_client = |i: usize| sides[i] == side;
                 let (end, rpc) = self.find(side, call);
                 assert!(!end.released, "event of a released call");
                 assert!(end.outcome.is_none(), "{news:?} after the end");
@@ -38,8 +46,8 @@ impl World {
                 if let Some(outcome) = outcome {
                     end.outcome = Some(outcome.expect("it ended"));
                     end.readable = true;
-                    if let Some(i) = rpc.filter(|i| is_client(*i)) {
-                        self.rpcs[i].ended.get_or_insert(now);
+                    if let Some(rpc) = rpc.map(|i| &mut self.rpcs[i]).filter(|rpc| rpc.side == side) {
+                        rpc.ended.get_or_insert(now);
                     }
                 }
             }
@@ -184,10 +192,10 @@ impl World {
         loop {
             match call.read_chunk(7_000) {
                 Ok(Some(piece)) => {
+                    assert!(end.read + piece.len() <= total, "more than was written");
                     let expected = stretch(i, reply, end.read, end.read + piece.len());
                     assert!(piece[..] == expected[..], "wrong octets of call {i} at {}", end.read);
                     end.read += piece.len();
-                    assert!(end.read <= total, "more than was written");
                 }
                 Ok(None) => {
                     assert_eq!(end.read, total, "the end of call {i} came early");

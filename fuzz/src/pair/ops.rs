@@ -11,6 +11,8 @@ use crate::input::Input;
 /// Lengths of requests and replies, around the edges of packets and windows.
 const SIZES: [usize; 16] =
     [1, 2, 5, 100, 700, 1_411, 1_412, 1_413, 2_823, 2_824, 2_825, 4_000, 7_060, 12_000, 20_000, 30_000];
+/// The last of them.
+pub(super) const LARGEST: usize = SIZES[SIZES.len() - 1];
 /// Octets that one input may send in all; it has to end soon.
 const MAX_BYTES: usize = 60_000;
 const WAITS: [u64; 8] = [1, 5, 20, 100, 500, 2_000, 7_000, 21_000];

@@ -9,6 +9,7 @@ Exit codes: 0 all held, 1 something did not, 2 usage.
 Examples:
   rxrpc sim run --seeds 0..10000               a campaign in swarm mode
   rxrpc sim run --seeds 4711 --ladder          one seed, and its last packets
+  rxrpc sim run --seeds 4711 --html run.html   a page to look at it
   rxrpc sim run --scenario lossy.toml          a scenario of your own
   rxrpc sim check --seeds 0..100               does every seed repeat?";
 
@@ -32,7 +33,7 @@ usual, an [expect] table says what the run must come to:
   request = { len = 100_000 }
   repeat = 2
   [expect]
-  reached = [\"loss loss 3\", \"wake retransmit\"]   # KIND NAME [AT LEAST]
+  reached = [\"loss loss 3\", \"ack OOS\"]           # KIND NAME [AT LEAST]
   never = [\"packet abort\"]
   outcome = { ok = 2 }                             # exactly these ends at the clients
 
@@ -43,6 +44,7 @@ Examples:
   rxrpc sim run --seeds 0..200_000
   rxrpc sim run --seeds 0..1_000_000 --shard 2/8 --out shard2.json
   rxrpc sim run --scenario sim-failures/4711-min.toml --ladder
+  rxrpc sim run --seeds 4711 --html run.html --pcap run.pcapng --trace run.jsonl
   rxrpc sim run --scenario lossy.toml --seeds 0..1000 --coverage
 
 Exit codes: 0 all held, 1 a seed failed or something was not reached, 2 usage.";

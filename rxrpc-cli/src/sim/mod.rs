@@ -1,7 +1,8 @@
 //! `rxrpc sim`: endpoints on simulated networks, one seed or millions of them.
 //!
 //! [`which`] says what to run, [`work`] shares it out over threads, [`tally`] is what came of it and [`report`] merges
-//! several of those. [`failures`] keeps what failed. [`watch`] is for those who look at a single run.
+//! several of those. [`failures`] keeps what failed. [`watch`] is for those who look at a single run, and [`view`] writes
+//! the files they look at.
 
 mod check;
 mod coverage;
@@ -18,6 +19,7 @@ mod report;
 mod run;
 mod seeds;
 mod tally;
+mod view;
 mod watch;
 mod which;
 mod work;

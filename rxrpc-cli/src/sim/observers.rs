@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use rxrpc_proto::{Event, Instant, NetworkError, Wake};
+use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
 use rxrpc_sim::campaign::guarded;
 use rxrpc_sim::{Fate, Harness, NodeId, Observer, Packet, Report, Scenario, Violation};
 
@@ -20,6 +20,10 @@ impl Observer for Observers {
 
     fn event(&mut self, now: Instant, node: NodeId, event: &Event) {
         self.0.iter_mut().for_each(|o| o.event(now, node, event));
+    }
+
+    fn sample(&mut self, now: Instant, node: NodeId, call: &CallInfo) {
+        self.0.iter_mut().for_each(|o| o.sample(now, node, call));
     }
 
     fn error(&mut self, now: Instant, node: NodeId, about: SocketAddr, error: NetworkError) {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use rxrpc_sim::Violation;
 
 const TEMPLATE: &str = "{pos}/{len} seeds {wide_bar} {per_sec}, {eta} left{msg}";
 
@@ -43,6 +44,12 @@ impl Progress {
             self.bar.set_message(format!(", {} failed", self.failed));
         }
         self.bar.inc(seeds);
+    }
+
+    /// A seed has failed. What all of them come to is told at the end, in their order.
+    pub(super) fn say(&self, seed: u64, found: Option<&Violation>) {
+        let found = found.map(ToString::to_string).unwrap_or_default();
+        self.bar.println(format!("seed {seed} failed: {found}"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anstream::{AutoStream, ColorChoice};
-use rxrpc_sim::campaign::{Results, Shard, campaign};
+use rxrpc_sim::campaign::{KEPT, Results, Shard, campaign};
 use rxrpc_sim::{Report, Scenario};
 
 use super::coverage;
@@ -40,8 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = "sim-failures")]
     failures: PathBuf,
     /// So many failures are shown, written and shrunk; of the others only the seed is told.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    keep: usize,
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(..=KEPT as i64))]
+    keep: u8,
     /// Runs that may be spent on shrinking a failure.
     #[arg(long, value_name = "N", default_value_t = 2000)]
     shrink_runs: u32,
@@ -87,7 +87,7 @@ fn one(args: &Args, scenario: &Scenario) -> Result<(Results, Option<Report>), Fa
     }
     let mut watchers = args.watch.watchers(scenario, colour())?;
     let came_of_it = run_observed(scenario, args.which.harness.harness(), watchers.take());
-    watchers.finish()?;
+    watchers.finish(&came_of_it)?;
     let report = came_of_it.as_ref().ok().cloned();
     let mut results = Results::default();
     results.add(scenario, came_of_it);
@@ -107,6 +107,9 @@ fn many(args: &Args, task: &Task) -> Result<Results, Failure> {
     let chunk = |range| campaign(range, args.shard, harness, |seed| task.scenario(seed), |_, _| true);
     spread(task.seeds, args.shard, args.which.jobs(), chunk, |chunk| {
         progress.add(chunk.seeds, chunk.failed.len() as u64);
+        for failure in &chunk.failures {
+            progress.say(failure.seed, failure.violations.first());
+        }
         results.merge(chunk);
     });
     Ok(results)
@@ -123,11 +126,11 @@ fn keep(args: &Args, results: &Results, tally: &mut Tally) -> Result<(), Failure
         colour: colour(),
     };
     let _quiet = quiet();
-    let kept = results.failures.iter().zip(&mut tally.failures).take(args.keep);
+    let kept = results.failures.iter().zip(&mut tally.failures).take(args.keep.into());
     for (found, failed) in kept {
         output::line(keeper.keep(found, failed)?)?;
     }
-    let rest: Vec<String> = results.failed.iter().skip(args.keep).map(u64::to_string).collect();
+    let rest: Vec<String> = results.failed.iter().skip(args.keep.into()).map(u64::to_string).collect();
     if !rest.is_empty() {
         output::line(format_args!("failed as well: {}", rest.join(", ")))?;
     }

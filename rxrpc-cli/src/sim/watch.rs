@@ -1,8 +1,9 @@
 //! What can be had of a single run: the ladder of its last packets, and whatever else watches it.
 
-use rxrpc_sim::{Observer, Scenario};
+use rxrpc_sim::{Observer, Report, Scenario, Violation};
 
 use super::ladder::{Ladder, ROWS};
+use super::view::{self, Views};
 use crate::failure::Failure;
 use crate::output;
 
@@ -13,10 +14,15 @@ pub(super) struct Watch {
     /// Draw the last packets of the run, also if all held.
     #[arg(long)]
     ladder: bool,
+    #[command(flatten)]
+    view: view::Options,
 }
 
 /// What is done when the run is over.
-type Finish = Box<dyn FnOnce() -> Result<(), Failure>>;
+type Finish = Box<dyn FnOnce(&CameOfIt) -> Result<(), Failure>>;
+
+/// What a run has come to; if it panicked, what that said.
+pub(super) type CameOfIt = Result<Report, Violation>;
 
 /// Those who watch a run.
 #[derive(Default)]
@@ -29,7 +35,14 @@ pub(super) struct Watchers {
 impl Watch {
     /// The first option that was given, if any was.
     pub(super) fn given(&self) -> Option<&'static str> {
-        [("--ladder", self.ladder)].into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+        let view = &self.view;
+        let all = [
+            ("--ladder", self.ladder),
+            ("--pcap", view.pcap.is_some()),
+            ("--trace", view.trace.is_some()),
+            ("--html", view.html.is_some()),
+        ];
+        all.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
     /// Those who watch a run of the scenario.
@@ -37,8 +50,11 @@ impl Watch {
         let mut watchers = Watchers::default();
         if self.ladder {
             let (ladder, nodes) = (Ladder::new(ROWS), scenario.nodes.len());
-            watchers.add(ladder.clone(), move || output::line(ladder.draw(nodes, colour).trim_end()));
+            watchers.add(ladder.clone(), move |_| output::line(ladder.draw(nodes, colour).trim_end()));
         }
+        let views = Views::open(&self.view, scenario)?;
+        watchers.observers.extend(views.observers());
+        watchers.finish.push(Box::new(move |came_of_it| views.finish(came_of_it)));
         Ok(watchers)
     }
 }
@@ -48,7 +64,7 @@ impl Watchers {
     fn add(
         &mut self,
         observer: impl Observer + 'static,
-        finish: impl FnOnce() -> Result<(), Failure> + 'static,
+        finish: impl FnOnce(&CameOfIt) -> Result<(), Failure> + 'static,
     ) {
         self.observers.push(Box::new(observer));
         self.finish.push(Box::new(finish));
@@ -60,7 +76,7 @@ impl Watchers {
     }
 
     /// The run is over.
-    pub(super) fn finish(self) -> Result<(), Failure> {
-        self.finish.into_iter().try_for_each(|finish| finish())
+    pub(super) fn finish(self, came_of_it: &CameOfIt) -> Result<(), Failure> {
+        self.finish.into_iter().try_for_each(|finish| finish(came_of_it))
     }
 }

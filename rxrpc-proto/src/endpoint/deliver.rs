@@ -15,7 +15,7 @@ const PROOF_HEADROOM: usize = 360;
 impl Endpoint {
     /// A packet of a call that lives.
     pub(super) fn on_call(&mut self, now: Instant, path: &Path, key: u32, header: &Header, body: &Body<'_>) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key as usize).filter(|call| call.state.is_live()) else { return };
         call.turned_away = false;
         if !matches!(body, Body::Busy) {
             call.deadlines.heard(now);
@@ -73,13 +73,16 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(key as usize) else { return Ok(()) };
         match call.state {
             State::RecvRequest => call.deadlines.request_gap = Some(now + gap),
-            State::PreSend | State::SendRequest => return Err(Fault::EarlyReply),
+            State::Queued | State::PreSend | State::SendRequest => return Err(Fault::EarlyReply),
             State::AwaitReply => {
                 call.state = State::RecvReply;
                 self.everything_arrived(now, key);
             }
-            State::RecvReply | State::AckRequest | State::SendReply | State::AwaitAck => {}
-            State::Queued | State::Complete(_) => return Err(Fault::UnexpectedReply),
+            State::RecvReply
+            | State::AckRequest
+            | State::SendReply
+            | State::AwaitAck
+            | State::Complete(_) => {}
         }
         Ok(())
     }

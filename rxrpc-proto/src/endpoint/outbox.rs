@@ -4,11 +4,11 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Endpoint, Path, Transmit, TransmitBuf};
+use super::{Endpoint, Path, Transmit, TransmitBuf, emit};
 use crate::connection::TokenBucket;
 use crate::time::Instant;
 use crate::wire::{
-    AbortCode, AckFields, AckReason, Header, PacketType, emit_abort, emit_ack, emit_keepalive,
+    AbortCode, AckFields, AckReason, Flags, Header, PacketType, emit_abort, emit_ack, emit_keepalive,
     emit_version_reply,
 };
 
@@ -89,8 +89,7 @@ impl Endpoint {
 
     /// Tell the client of an unknown call that nothing of it is here (QUIRKS.md#middle-of-an-old-call).
     pub(super) fn disown(&mut self, now: Instant, path: &Path, header: &Header) {
-        let mut bytes = Vec::new();
-        header.answer(PacketType::Ack).emit(&mut bytes);
+        let mut bytes = header.answer(PacketType::Ack).to_bytes().to_vec();
         let nothing = AckFields {
             buffer_space: 0,
             max_skew: 0,
@@ -100,6 +99,31 @@ impl Endpoint {
             reason: AckReason::ExceedsWindow,
         };
         emit_ack(&mut bytes, &nothing, core::iter::empty(), None);
+        self.answer_stranger(now, path, bytes);
+    }
+
+    /// A client asks about a call of which nothing has come: its request was lost. The answer keeps the call
+    /// alive until the request is sent again.
+    pub(super) fn on_early_question(&mut self, now: Instant, path: &Path, key: u32, header: &Header) {
+        let window = self.config.limits.window;
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get(connection.peer as usize) else { return };
+        let number = header.call_number;
+        if !connection.channel_mut(header.channel()).is_some_and(|channel| channel.may_answer_early(number)) {
+            return;
+        }
+        let mut answer = emit::header(connection, header.channel(), number, PacketType::Ack);
+        answer.flags |= Flags::SLOW_START_OK;
+        let fields = AckFields {
+            buffer_space: 0,
+            max_skew: 0,
+            first_packet: 1,
+            previous_packet: 0,
+            serial: header.serial,
+            reason: AckReason::PingResponse,
+        };
+        let mut bytes = answer.to_bytes().to_vec();
+        emit_ack(&mut bytes, &fields, core::iter::empty(), Some(&emit::trailer(peer, window)));
         self.answer_stranger(now, path, bytes);
     }
 

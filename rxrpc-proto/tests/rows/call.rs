@@ -210,8 +210,38 @@ fn row_35_a_reply_before_anything_was_sent_ends_the_call_silently() {
     assert_eq!(out[0].header.call_number, 2);
 }
 
-/// There is no state left in which data is unexpected. Where Linux has one, this is what happens: a server that
-/// has the whole request takes what comes as a duplicate, or as data after the last.
+/// No packet finds a call in a state that takes no data. One that waits for a channel has no number yet.
+#[test]
+fn row_36_a_reply_to_a_call_that_waits_for_a_channel_is_of_no_call() {
+    let mut raw = Raw::new();
+    let (_, out) = raw.begin(b"ask", CallOptions::default());
+    let reply = from_server(&out[0].header, PacketType::Data).last();
+    raw.give(&reply);
+    raw.wait(Duration::from_millis(5));
+    let call = raw.end.begin_call(&Target::new(raw.peer, SERVICE), CallOptions::default()).unwrap();
+    raw.end.call(call).unwrap().write(b"ask").unwrap();
+    aborted(&raw.give(&reply.call(2).serial(2)));
+    assert_eq!(raw.faults(), [Fault::NoCall]);
+    // It has its channel now, and lives.
+    raw.end.call(call).unwrap().finish().unwrap();
+    let out = raw.poll();
+    raw.give(&from_server(&out[0].header, PacketType::Data).last().serial(3));
+    assert_eq!(raw.outcome(call), Some(Ok(())));
+}
+
+/// One that is over has left its channel, which remembers how it ended.
+#[test]
+fn row_36_a_reply_to_a_call_that_is_over_is_of_the_last_call() {
+    let mut raw = Raw::new();
+    let (call, out) = raw.begin(b"ask", CallOptions::default());
+    let reply = from_server(&out[0].header, PacketType::Data).last().body(b"reply");
+    raw.give(&reply);
+    let sent = raw.give(&reply.seq(2).serial(2));
+    assert_eq!(sent[0].ack_says(), (AckReason::Duplicate, 2, 2, 1, vec![]));
+    assert_eq!((raw.faults(), raw.read(call)), (vec![Fault::FinishedCall], b"reply".to_vec()));
+}
+
+/// A server that has the whole request takes what comes as a duplicate, or as data after the last.
 #[test]
 fn row_36_request_data_while_the_reply_goes_out_is_a_duplicate_or_after_the_last() {
     let mut raw = Raw::new();

@@ -143,6 +143,8 @@ pub struct NodeSpec {
     pub nat: Option<NatSpec>,
     /// It has an IPv6 address.
     pub ipv6: bool,
+    /// How its tasks run, if it has tasks.
+    pub tasks: TaskSpec,
 }
 
 impl Default for NodeSpec {
@@ -155,6 +157,7 @@ impl Default for NodeSpec {
             clock: ClockSpec::default(),
             nat: None,
             ipv6: false,
+            tasks: TaskSpec::default(),
         }
     }
 }
@@ -256,6 +259,22 @@ pub struct ClockSpec {
     pub late: Micros,
 }
 
+/// How tasks run: for the full harness alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct TaskSpec {
+    /// Which of the tasks that were woken comes next is drawn; otherwise the one that was woken first.
+    pub shuffled: bool,
+    /// Each poll has a waker of its own, and those of earlier polls wake nobody: as when futures move between tasks.
+    pub moving: bool,
+    /// Calls are made and served in several ways; otherwise all in the plainest one.
+    pub mixed: bool,
+    /// How often an operation that waits is cancelled, to be tried again.
+    pub cancelled: f64,
+    /// How often a socket says that it is ready and is not.
+    pub spurious: f64,
+}
+
 /// An address translator in front of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
@@ -351,7 +370,7 @@ pub enum Ending {
     ServerAborts,
     /// The server forgets it.
     ServerForgets,
-    /// The client fails it as having too few bytes.
+    /// The client fails it as having too few bytes, or too many.
     ClientFails,
 }
 

@@ -7,14 +7,16 @@ use rxrpc_proto::{
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, stream};
-use crate::coverage::{CallStage, Limit};
+use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, head, is_impatient, limits, stream};
+use crate::coverage::{CallStage, Limit, Workload};
 use crate::oracle::{Checks, Oracle};
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
 use crate::world::World;
 
 /// A call that was refused for want of room is tried again after this long.
-const TRY_AGAIN: u64 = 50_000;
+pub(crate) const TRY_AGAIN: u64 = 50_000;
+/// A node without a call for this long was idle.
+pub(crate) const IDLE: Micros = 1_000_000;
 
 #[derive(Debug)]
 struct ClientCall {
@@ -40,6 +42,8 @@ struct ClientCall {
 pub(super) struct Clients {
     calls: Slab<ClientCall>,
     generation: u32,
+    /// When the last call ended here.
+    last_end: Option<Instant>,
 }
 
 fn tag_of(slot: usize, generation: u32) -> u64 {
@@ -76,7 +80,8 @@ impl Clients {
     }
 }
 
-fn options(spec: &CallSpec, tag: u64) -> CallOptions {
+/// How the call is made.
+pub(crate) fn options(spec: &CallSpec, tag: u64) -> CallOptions {
     CallOptions {
         tag,
         exclusive: spec.exclusive,
@@ -101,17 +106,15 @@ impl App {
             Err(error) => return self.begin_refused(reach, what, error),
         };
         self.clients.generation = generation;
+        self.count_workload(reach, spec);
         let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
         reach.world.application(self.node, u64::from(unique), 1);
-        let mut head = [0; HEAD as usize];
-        head[..4].copy_from_slice(&unique.to_le_bytes());
-        head[4..].copy_from_slice(&place.to_le_bytes());
         let anonymous = call.request.len < HEAD;
         let (writer, reader) = if anonymous {
             let reply = Transfer { len: ANONYMOUS_REPLY, ..call.reply.clone() };
             (Writer::new(call.request.clone(), ANONYMOUS, &[]), Reader::new(reply, ANONYMOUS, 0))
         } else {
-            let writer = Writer::new(call.request.clone(), stream(unique, false), &head);
+            let writer = Writer::new(call.request.clone(), stream(unique, false), &head(unique, place));
             (writer, Reader::new(call.reply.clone(), stream(unique, true), 0))
         };
         self.clients.calls.insert(ClientCall {
@@ -131,6 +134,18 @@ impl App {
             self.alarms.set(reach.now + us(call.ending_after), Alarm::EndClient(tag));
         }
         self.write_client(reach, slot);
+    }
+
+    fn count_workload(&self, reach: &mut Reach<'_>, spec: u32) {
+        let coverage = &mut reach.world.coverage;
+        self.kinds[spec as usize].iter().for_each(|kind| coverage.workload(*kind));
+        let clients = &self.clients;
+        if clients.calls.len() >= 4 {
+            coverage.workload(Workload::AllChannels);
+        }
+        if clients.is_empty() && clients.last_end.is_some_and(|end| reach.now - end >= us(IDLE)) {
+            coverage.workload(Workload::AfterIdle);
+        }
     }
 
     fn begin_refused(&mut self, reach: &mut Reach<'_>, what: Begin, error: BeginCallError) {
@@ -182,9 +197,8 @@ impl App {
         let allow = reach.world.oracles.allow;
         let tainted = reach.world.oracles.is_tainted();
         self.note_end(reach, place, spec, outcome);
-        let limits = self.limits(&self.scenario.calls[spec as usize]);
-        let impatient =
-            limits[1] < 2 * self.scenario.nodes.iter().map(|n| n.endpoint.keepalive).max().unwrap_or(0);
+        let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
+        let impatient = is_impatient(&self.scenario, limits[1]);
         let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
         let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
         self.report(reach, finding);
@@ -208,13 +222,6 @@ impl App {
                 format!("expected call {unique} to end within {:?}, and it took {took:?}", us(call.within));
             reach.world.violation(Some(self.node), Oracle::Expectation, text);
         }
-    }
-
-    /// Lifetime and silence of such a call.
-    fn limits(&self, spec: &CallSpec) -> [Micros; 2] {
-        let endpoint = &self.scenario.nodes[usize::from(self.node)].endpoint;
-        let own = |call: Micros, endpoint: Micros| if call > 0 { call } else { endpoint };
-        [own(spec.lifetime, endpoint.lifetime), own(spec.silence, endpoint.silence)]
     }
 
     pub(super) fn report(&self, reach: &mut Reach<'_>, finding: Option<(Oracle, String)>) {
@@ -302,6 +309,7 @@ impl App {
     /// The call is over and read: forget it, and make the next one.
     fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = self.clients.calls.remove(slot);
+        self.clients.last_end = Some(reach.now);
         reach.endpoint.release(call.id);
         let what = Begin { round: call.what.round + 1, ..call.what };
         let spec = &self.scenario.calls[what.spec as usize];
@@ -374,8 +382,9 @@ impl App {
                 self.client_over(reach, slot);
             }
             Ending::ClientFails => {
+                let error = if unique % 2 == 0 { CallError::Short } else { CallError::Excess };
                 if let Some(mut view) = reach.endpoint.call(id) {
-                    view.fail(CallError::Short);
+                    view.fail(error);
                 }
             }
             _ => {

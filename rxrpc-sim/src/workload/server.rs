@@ -5,7 +5,7 @@ use rxrpc_proto::{AcceptOptions, CallError, CallId, Instant, News, Rejection};
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, SERVED, pattern, stream};
+use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, SERVED, named, pattern, stream};
 use crate::coverage::{CallStage, Limit};
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
@@ -250,8 +250,7 @@ impl App {
     fn name(&mut self, reach: &mut Reach<'_>, slot: usize) -> bool {
         let call = &mut self.servers.calls[slot];
         call.named = true;
-        let [a, b, c, d, e, f, g, h] = call.reader.head;
-        let (unique, place) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let (unique, place) = named(call.reader.head);
         let Some(record) = reach.world.oracles.ledger.find(unique, place) else {
             // An attacker's, or one long over that comes again.
             call.gave_up = true;
