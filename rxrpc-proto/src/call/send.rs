@@ -82,6 +82,8 @@ pub(crate) struct SendHalf {
     pub(crate) recovery_end: Option<u32>,
     /// Time-outs in a row.
     pub(crate) backoff: u32,
+    /// Serial of the first packet that went out after time-outs, while nothing has been acknowledged since.
+    pub(crate) first_retry: Option<u32>,
     /// How often the peer dropped what it had acknowledged softly, since it last acknowledged anything for good.
     dropped: u32,
     /// It did so time and again: nothing goes out before the time-out.
@@ -122,6 +124,7 @@ impl SendHalf {
             cc: NewReno::new(threshold),
             recovery_end: None,
             backoff: 0,
+            first_retry: None,
             dropped: 0,
             held: false,
             spread: 0,
@@ -347,6 +350,9 @@ impl SendHalf {
         packet.sent = sent;
         self.retransmitted += u32::from(!again);
         self.in_flight += 1;
+        if self.backoff > 0 {
+            self.first_retry.get_or_insert(sent.serial);
+        }
         self.last_sent_at = Some(sent.at);
         self.arm_timeout(sent.at, bounds, rtt);
     }
