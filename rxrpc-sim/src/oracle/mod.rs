@@ -17,7 +17,7 @@ pub(crate) use limits::check_limits;
 
 use crate::coverage::Coverage;
 use crate::packet::{NodeId, Packet};
-use crate::scenario::{ElementKind, Scenario};
+use crate::scenario::{Edit, ElementKind, Mishap, Scenario};
 
 /// Which oracle found something wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -134,6 +134,8 @@ pub(crate) struct Allowances {
     pub(crate) upgrades: bool,
     /// Attackers send packets.
     pub(crate) injection: bool,
+    /// Packets are cut short on purpose, as an implementation of old would have sent them.
+    pub(crate) cut: bool,
 }
 
 impl Allowances {
@@ -157,6 +159,9 @@ impl Allowances {
             match &element.kind {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
                 ElementKind::Icmp { .. } => allow.icmp = true,
+                ElementKind::Script(rules) => {
+                    allow.cut |= rules.iter().any(|r| matches!(r.mishap, Mishap::Edit(Edit::Cut(_))));
+                }
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
                 // All answers are lost for a while, and what is heard then first may be of another call.
                 ElementKind::Gate(_) => allow.heavy_loss = true,
@@ -267,7 +272,8 @@ impl Oracles {
         match fault {
             // Keepalives have the shape of a reply that nobody asked for, and are counted as that.
             Fault::Malformed(Malformed::VersionNotRequest) => true,
-            Fault::Malformed(_) | Fault::Jumbo(_) => false,
+            Fault::Malformed(_) => self.allow.cut,
+            Fault::Jumbo(_) => false,
             Fault::UnusableSource
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch
