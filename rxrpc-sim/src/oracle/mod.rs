@@ -9,7 +9,7 @@ mod wire;
 use std::fmt;
 
 use rxrpc_proto::wire::Malformed;
-use rxrpc_proto::{Fault, Instant};
+use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Ledger, Record};
@@ -17,7 +17,7 @@ pub(crate) use limits::check_limits;
 
 use crate::coverage::Coverage;
 use crate::packet::{NodeId, Packet};
-use crate::scenario::{Edit, ElementKind, Mishap, Scenario};
+use crate::scenario::{CallSpec, Edit, ElementKind, Mishap, Scenario, us};
 
 /// Which oracle found something wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -256,6 +256,28 @@ impl Oracles {
         self.tainted |= packet.damaged;
         self.wire.on_delivered(to, packet, coverage);
         self.amplification.on_delivered(to, packet);
+    }
+
+    /// A call of this kind has ended at its client: what did it carry, and was it in time?
+    pub(crate) fn note_end(
+        &mut self,
+        now: Instant,
+        place: u32,
+        call: &CallSpec,
+        outcome: Outcome,
+    ) -> Option<(Oracle, String)> {
+        let record = self.ledger.record(place)?;
+        let (begun, unique) = (record.begun, record.unique);
+        let bytes = if outcome.is_ok() { call.request.len + call.reply.len } else { 0 };
+        self.figures.add(begun, now, bytes);
+        let (took, within) = (now - begun, us(call.within));
+        let late = call.within > 0 && took > within;
+        late.then(|| {
+            (
+                Oracle::Expectation,
+                format!("expected call {unique} to end within {within:?}, and it took {took:?}"),
+            )
+        })
     }
 
     /// A node starts again: it knows nothing of before.
