@@ -560,3 +560,20 @@ fn a_server_of_small_calls_knows_its_round_trip_too() {
     let again = data(&pair, SERVER, start)[1].1;
     assert!(again <= ms(50), "{again:?}");
 }
+
+#[test]
+fn a_time_out_that_was_a_false_alarm_leaves_the_window_as_it_was() {
+    let mut pair = warm();
+    let start = pair.now;
+    // From now on acknowledgements take 0.9 s longer than anything before.
+    pair.script = Box::new(|f| vec![if f.is(SERVER, PacketType::Ack) { ms(900) } else { ON }]);
+    let request = pattern(200_000);
+    let call = pair.request(&request);
+    let served = pair.accept();
+    assert!(pair.read_request(served) == request);
+    // 142 packets: ten in the first round trip and in the next, in which the time-out is still to blame; then twice as
+    // many in each.
+    assert!(stats(&mut pair, CLIENT, call).timeouts > 0);
+    let took = pair.now - start;
+    assert!(took < ms(4 * 910 + 50), "{took:?}");
+}

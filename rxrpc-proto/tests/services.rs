@@ -8,8 +8,8 @@ use harness::solo::{Hand, Solo};
 use harness::{CLIENT, Pair, SERVER, SERVICE, client_addr, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AbortCode, Flags, PacketType};
 use rxrpc_proto::{
-    AcceptError, AcceptOptions, BusyPolicy, CallError, CallId, CallOptions, Event, Fault, ListenError,
-    Rejection, ServiceOptions, Target, TimeoutKind,
+    AcceptError, AcceptOptions, BusyPolicy, CallError, CallId, CallOptions, Config, Endpoint, Event, Fault,
+    ListenError, Rejection, ServiceOptions, Target, TimeoutKind,
 };
 
 fn backlog(backlog: usize) -> ServiceOptions {
@@ -545,6 +545,27 @@ fn a_client_turned_away_again_and_again_asks_at_growing_intervals() {
 }
 
 #[test]
+fn calls_turned_away_together_do_not_come_back_together() {
+    let mut pair = Pair::new();
+    pair.ends[SERVER].unlisten(SERVICE);
+    pair.ends[SERVER].listen(SERVICE, backlog(0)).unwrap();
+    let calls = 20;
+    for _ in 0..calls {
+        let call = pair.begin(CallOptions { busy: BusyPolicy::Retry, ..Default::default() });
+        pair.write_all(CLIENT, call, b"x");
+    }
+    pair.run_for(Duration::from_secs(18));
+    let sent: Vec<u128> =
+        pair.all(CLIENT, PacketType::Data).iter().map(|(at, _)| (*at - pair.sent[0].0).as_millis()).collect();
+    let mut late: Vec<u128> = sent.iter().copied().filter(|at| *at > 1_500).collect();
+    let (tries, total) = (late.len(), sent.len());
+    late.dedup();
+    assert!(late.len() > tries / 2, "{tries} tries at {} times: {late:?}", late.len());
+    // Twice as long each time, and no less than half of that: four or five tries each.
+    assert!((3 * calls..8 * calls).contains(&total), "{total} packets of {calls} calls");
+}
+
+#[test]
 fn a_request_of_several_packets_that_is_turned_away_is_not_sent_at_every_answer() {
     for (busy, after_abort) in [(BusyPolicy::Retry, false), (BusyPolicy::Fail, true)] {
         let mut pair = Pair::new();
@@ -587,4 +608,24 @@ fn a_call_turned_away_by_choice_succeeds_when_its_client_sends_it_again() {
     pair.write_all(SERVER, served, b"done");
     assert_eq!(pair.run_to_end(CLIENT, call), Ok(()));
     assert_eq!(pair.places().iter().map(|p| p.2).collect::<Vec<_>>(), [1, 1, 1], "one call number");
+}
+
+#[test]
+fn a_server_that_restarts_in_mid_request_is_found_out_in_a_round_trip() {
+    let mut pair = Pair::new();
+    let call = pair.begin(CallOptions::default());
+    pair.write_all(CLIENT, call, &pattern(1_000_000));
+    let served = pair.accept();
+    let mut read = 0;
+    while read < 600_000 {
+        assert!(pair.step());
+        read += pair.read(SERVER, served).len();
+    }
+    let mut config = Config::new([9; 32]);
+    config.socket_receive_buffer = 4 << 20;
+    pair.ends[SERVER] = Endpoint::new(config);
+    pair.ends[SERVER].listen(SERVICE, backlog(1)).unwrap();
+    pair.run_for(ms(50));
+    assert_eq!(pair.outcome(CLIENT, call), Some(Err(CallError::PeerRestarted)));
+    assert_eq!(pair.ends[SERVER].stats().connections, 0);
 }

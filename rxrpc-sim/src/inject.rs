@@ -13,18 +13,25 @@ use crate::world::World;
 /// Share of the attackers with a node's address who have seen a packet pass.
 const INSIDERS: f64 = 0.5;
 
-/// Let `count` packets that claim to be of node `claims`, or of strangers, arrive at node `to`.
-pub(crate) fn inject(
-    world: &mut World,
-    scenario: &Scenario,
-    to: NodeId,
-    claims: Option<NodeId>,
-    count: u32,
-    mut rng: Rng,
-) {
+/// What an attacker does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attack {
+    /// Where his packets arrive.
+    pub(crate) to: NodeId,
+    /// The node that they claim to be of, or strangers.
+    pub(crate) claims: Option<NodeId>,
+    /// How many.
+    pub(crate) count: u32,
+    /// He has seen no packet pass.
+    pub(crate) blind: bool,
+}
+
+/// Let the packets of an attacker arrive.
+pub(crate) fn inject(world: &mut World, scenario: &Scenario, attack: Attack, mut rng: Rng) {
+    let Attack { to, claims, count, blind } = attack;
     let ipv6 = |node: NodeId| scenario.nodes.get(usize::from(node)).is_some_and(|n| n.ipv6);
     let start = rng.next_u32();
-    let overheard = world.overheard(to).filter(|_| claims.is_some() && rng.chance(INSIDERS));
+    let overheard = world.overheard(to).filter(|_| !blind && claims.is_some() && rng.chance(INSIDERS));
     for i in 0..count {
         let src = match (overheard, claims) {
             (Some(overheard), _) => overheard.src,

@@ -353,9 +353,11 @@ impl Sim {
                 let about = inside(*about, scenario.nodes.get(usize::from(*about)).is_some_and(|n| n.ipv6));
                 return self.world.report_to(now, action.node, about, network_error(*kind));
             }
-            ActionKind::Inject { claims, count } => {
+            ActionKind::Inject { claims, count, blind } => {
                 let rng = Streams::new(scenario.seed).stream("inject", u64::from(action.id));
-                return inject::inject(&mut self.world, &scenario, action.node, *claims, *count, rng);
+                let attack =
+                    inject::Attack { to: action.node, claims: *claims, count: *count, blind: *blind };
+                return inject::inject(&mut self.world, &scenario, attack, rng);
             }
         };
         let node = usize::from(action.node);

@@ -409,6 +409,7 @@ fn actions(rng: &mut Rng, scenario: &mut Scenario) {
                 _ => ActionKind::Inject {
                     claims: rng.chance(0.5).then_some(other),
                     count: *rng.pick(&[1, 20, 300]),
+                    blind: false,
                 },
             };
             scenario.actions.push(Action { id, at: rng.below(scenario.heal_at), node, kind });

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use rxrpc_proto::{Event, Instant};
 use rxrpc_sim::scenario::{ActionKind, Edit, ElementKind, Match, Mishap, Rule};
-use rxrpc_sim::{NodeId, Observer, Report, Scenario, Sim};
+use rxrpc_sim::{Harness, NodeId, Observer, Report, Scenario, Sim, full};
 
 const MS: u64 = 1_000;
 
@@ -27,13 +27,22 @@ impl Observer for Log {
     }
 }
 
+/// Runs with both kinds of nodes; what those without tasks come to.
 fn run(scenario: Scenario) -> (Report, Vec<(u64, NodeId, &'static str)>) {
-    let log = Log::default();
-    let mut sim = Sim::new(scenario);
-    sim.observe(Box::new(log.clone()));
-    let report = sim.run();
-    assert!(report.is_good(), "{:#?}", report.violations);
-    (report, log.0.take())
+    let run = |harness: Harness, scenario| {
+        let log = Log::default();
+        let mut sim = harness(scenario);
+        sim.observe(Box::new(log.clone()));
+        let report = sim.run();
+        assert!(report.is_good(), "{:#?}", report.violations);
+        (report, log.0.take())
+    };
+    let (report, log) = run(Sim::new, scenario.clone());
+    let (other, _) = run(full::sim, scenario);
+    assert_eq!((other.calls, other.succeeded), (report.calls, report.succeeded));
+    assert!(other.figures.last.as_nanos().abs_diff(report.figures.last.as_nanos()) < 100_000_000);
+    assert_eq!(other.figures.bytes, report.figures.bytes);
+    (report, log)
 }
 
 fn count(log: &[(u64, NodeId, &str)], node: NodeId, what: &str) -> usize {

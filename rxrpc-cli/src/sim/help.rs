@@ -47,6 +47,7 @@ Examples:
   rxrpc sim run --scenario sim-failures/4711-min.toml --ladder
   rxrpc sim run --seeds 4711 --html run.html --pcap run.pcapng --trace run.jsonl
   rxrpc sim run --scenario lossy.toml --seeds 0..1000 --coverage
+  rxrpc sim run --scenario rxrpc-sim/scenarios     every scenario of a folder
 
 Exit codes: 0 all held, 1 a seed failed or something was not reached, 2 usage.";
 

@@ -8,6 +8,7 @@ mod check;
 mod coverage;
 mod failures;
 mod file;
+mod folder;
 mod harness;
 mod help;
 mod label;

@@ -1,7 +1,7 @@
 //! `rxrpc sim run`: one seed, or a campaign of many.
 
 use std::io::stdout;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anstream::{AutoStream, ColorChoice};
@@ -10,6 +10,7 @@ use rxrpc_sim::{Report, Scenario};
 
 use super::coverage;
 use super::failures::Keeper;
+use super::folder;
 use super::help;
 use super::observers::run_observed;
 use super::progress::Progress;
@@ -54,6 +55,9 @@ pub(crate) struct Args {
 
 /// Run, and tell what came of it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(path) = args.which.scenario.as_deref().filter(|path| path.is_dir()) {
+        return all_of(args, path);
+    }
     let task = args.which.task()?;
     let began = Instant::now();
     let (results, report) = match task.single.as_ref().filter(|_| args.shard == Shard::WHOLE) {
@@ -78,6 +82,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         None => output::line(format_args!("{}: {held}", tally.told()))?,
     }
     verdict.map_or(Ok(()), |text| Err(Failure::Local(text)))
+}
+
+/// Run every scenario of a folder.
+fn all_of(args: &Args, path: &Path) -> Result<(), Failure> {
+    let given = [
+        ("--seeds", args.which.seeds.is_some()),
+        ("--shard", args.shard != Shard::WHOLE),
+        ("--out", args.out.is_some()),
+        ("--coverage", args.coverage),
+    ];
+    let given = given.into_iter().find(|(_, given)| *given).map(|(name, _)| name);
+    if let Some(option) = given.or_else(|| args.watch.given()) {
+        return Err(Failure::Usage(format!("{option} does not go with a folder of scenarios")));
+    }
+    folder::run(path, args.which.harness.harness(), args.which.jobs())
 }
 
 /// Run a single seed, watched by whoever was asked for.

@@ -19,7 +19,7 @@ pub(super) struct Which {
     /// Seeds from A on and below B, or a single seed. Each draws a scenario of its own (swarm mode).
     #[arg(long, value_name = "A..B", group = "what")]
     pub(super) seeds: Option<Seeds>,
-    /// The scenario; with --seeds, everything of it but the seed.
+    /// The scenario; with --seeds, everything of it but the seed. A folder: every scenario in it.
     #[arg(long, value_name = "FILE.toml", group = "what")]
     pub(super) scenario: Option<PathBuf>,
     /// What the nodes are.

@@ -105,6 +105,11 @@ impl SendHalf {
         let reneged = self.soft_ack(newer, &mut tally);
         let Tally { acked, named, newest_sent, .. } = tally;
         if let Some(newest_sent) = newest_sent {
+            // What it answers went out before anything was sent again: nothing was lost, answers were slow.
+            let answers_older = |retry: u32| ack.serial != 0 && (ack.serial.wrapping_sub(retry) as i32) < 0;
+            if self.first_retry.take().is_some_and(answers_older) {
+                self.cc.on_false_alarm();
+            }
             self.cc.on_ack(&AckSample { acked, in_flight, newest_sent });
             self.backoff = 0;
         }

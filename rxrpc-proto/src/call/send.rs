@@ -82,10 +82,14 @@ pub(crate) struct SendHalf {
     pub(crate) recovery_end: Option<u32>,
     /// Time-outs in a row.
     pub(crate) backoff: u32,
+    /// Serial of the first packet that went out after time-outs, while nothing has been acknowledged since.
+    pub(crate) first_retry: Option<u32>,
     /// How often the peer dropped what it had acknowledged softly, since it last acknowledged anything for good.
     dropped: u32,
     /// It did so time and again: nothing goes out before the time-out.
     held: bool,
+    /// A random number since the peer turned the call away at once, 0 before.
+    spread: u32,
     /// Doubling makes no time-out longer than this.
     longest_back_off: Duration,
     pub(crate) timer: Option<LossTimer>,
@@ -120,8 +124,10 @@ impl SendHalf {
             cc: NewReno::new(threshold),
             recovery_end: None,
             backoff: 0,
+            first_retry: None,
             dropped: 0,
             held: false,
+            spread: 0,
             longest_back_off: silence / 4,
             timer: None,
             newest_ack: (1, 0),
@@ -270,9 +276,11 @@ impl SendHalf {
 
     /// The peer turned the call away and dropped what it had: all is sent again when the time-out comes, which
     /// waits longer each time this happens. Until then nothing goes out: what crosses on the way may make the peer
-    /// begin the call again and turn that away too, and each of its answers would draw the next packets.
-    pub(crate) fn on_turned_away(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
+    /// begin the call again and turn that away too, and each of its answers would draw the next packets. If it had
+    /// nothing yet, `random` sets apart those that were turned away together.
+    pub(crate) fn on_turned_away(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt, random: u32) {
         if self.soft_acked == 0 {
+            self.spread = random;
             // What it had may be told later yet; the time-out that runs is wait enough.
             if !matches!(self.timer, Some(LossTimer::Timeout(_))) {
                 self.arm_timeout(now, bounds, rtt);
@@ -353,6 +361,9 @@ impl SendHalf {
         packet.sent = sent;
         self.retransmitted += u32::from(!again);
         self.in_flight += 1;
+        if self.backoff > 0 {
+            self.first_retry.get_or_insert(sent.serial);
+        }
         self.last_sent_at = Some(sent.at);
         self.arm_timeout(sent.at, bounds, rtt);
     }
@@ -361,7 +372,12 @@ impl SendHalf {
     /// (QUIRKS.md#back-off-ends-before-the-call).
     pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
         let longest = self.longest_back_off.max(rtt.rto(bounds, 0));
-        self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff).min(longest)));
+        let mut wait = rtt.rto(bounds, self.backoff).min(longest);
+        if self.una == 1 && self.soft_acked == 0 {
+            // All or half of it, or something in between (QUIRKS.md#busy-is-told).
+            wait -= wait / 2 * (self.spread >> 16) / (1 << 16);
+        }
+        self.timer = Some(LossTimer::Timeout(now + wait));
     }
 
     /// Mark a packet lost. Does nothing to one that is acknowledged or lost already.

@@ -276,6 +276,7 @@ impl Endpoint {
     /// (QUIRKS.md#busy-is-told).
     fn on_busy(&mut self, now: Instant, key: u32) {
         let bounds = self.bounds;
+        let random = rand_core::Rng::next_u32(&mut self.rng);
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Side::Client { busy, after_abort, .. } = call.side else { return };
         if !matches!(call.state, State::SendRequest | State::AwaitReply) || call.send.una > 1 {
@@ -286,7 +287,7 @@ impl Endpoint {
             BusyPolicy::Fail if !after_abort => self.complete(now, key, Err(CallError::Busy)),
             BusyPolicy::Fail | BusyPolicy::Retry => {
                 if let Some(peer) = self.peers.get(call.peer as usize) {
-                    call.send.on_turned_away(now, &bounds, &peer.rtt);
+                    call.send.on_turned_away(now, &bounds, &peer.rtt, random);
                 }
             }
         }

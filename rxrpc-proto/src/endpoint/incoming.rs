@@ -113,6 +113,7 @@ impl Endpoint {
                 self.refuse_packet(now, path, header, AbortCode::RX_INVALID_OPERATION, connection);
             }
             Fault::NoRoom => self.reject_busy(now, path, header),
+            Fault::MidCallStart => self.disown(now, path, header),
             _ => {}
         }
     }

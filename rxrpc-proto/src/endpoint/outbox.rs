@@ -87,6 +87,21 @@ impl Endpoint {
         self.answer_stranger(now, path, header.answer(PacketType::Busy).to_bytes().to_vec());
     }
 
+    /// Tell the client of an unknown call that nothing of it is here (QUIRKS.md#middle-of-an-old-call).
+    pub(super) fn disown(&mut self, now: Instant, path: &Path, header: &Header) {
+        let mut bytes = header.answer(PacketType::Ack).to_bytes().to_vec();
+        let nothing = AckFields {
+            buffer_space: 0,
+            max_skew: 0,
+            first_packet: 1,
+            previous_packet: 0,
+            serial: 0,
+            reason: AckReason::ExceedsWindow,
+        };
+        emit_ack(&mut bytes, &nothing, core::iter::empty(), None);
+        self.answer_stranger(now, path, bytes);
+    }
+
     /// A client asks about a call of which nothing has come: its request was lost. The answer keeps the call
     /// alive until the request is sent again.
     pub(super) fn on_early_question(&mut self, now: Instant, path: &Path, key: u32, header: &Header) {

@@ -30,6 +30,8 @@ pub(crate) trait Controller {
     fn on_loss(&mut self, now: Instant, sent: Instant, in_flight: u32);
     /// Nothing came back for a whole time-out.
     fn on_timeout(&mut self, now: Instant, in_flight: u32);
+    /// The last time-out was a false alarm: what was in flight had arrived (RFC 4015).
+    fn on_false_alarm(&mut self);
     /// The slow-start threshold, for the next call to the same peer.
     fn threshold(&self) -> Option<u32>;
 }
@@ -43,6 +45,8 @@ pub(crate) struct NewReno {
     credit: u32,
     /// Losses of packets sent before this belong to a loss already answered.
     recovery_since: Option<Instant>,
+    /// Window and threshold before the time-outs of late.
+    before_timeout: Option<(u32, u32)>,
 }
 
 impl NewReno {
@@ -53,6 +57,7 @@ impl NewReno {
             threshold: threshold.unwrap_or(u32::MAX).max(MIN_WINDOW),
             credit: 0,
             recovery_since: None,
+            before_timeout: None,
         }
     }
 
@@ -95,12 +100,19 @@ impl Controller for NewReno {
     fn on_timeout(&mut self, now: Instant, in_flight: u32) {
         // Time-outs in a row find one packet in flight: they must not shrink the threshold again.
         if self.window > 1 {
+            self.before_timeout = Some((self.window, self.threshold));
             self.threshold = (in_flight / 2).max(MIN_WINDOW);
         }
         self.window = 1;
         self.credit = 0;
         // What is sent again now counts as sent after it: slow start begins with its acknowledgement.
         self.recovery_since = Some(now - Duration::from_nanos(1));
+    }
+
+    fn on_false_alarm(&mut self) {
+        let Some((window, threshold)) = self.before_timeout.take() else { return };
+        (self.window, self.threshold) = (window.max(self.window), threshold);
+        self.recovery_since = None;
     }
 
     fn threshold(&self) -> Option<u32> {
@@ -166,5 +178,20 @@ mod tests {
         assert_eq!((cc.window(), cc.threshold()), (1, Some(20)));
         cc.on_ack(&acked(1, 1, 250));
         assert_eq!(cc.window(), 2);
+    }
+
+    #[test]
+    fn a_false_alarm_gives_back_what_time_outs_took_once() {
+        let mut cc = NewReno::new(None);
+        cc.on_ack(&acked(30, 10, 1));
+        cc.on_timeout(at(100), 40);
+        cc.on_timeout(at(200), 1);
+        cc.on_false_alarm();
+        assert_eq!((cc.window(), cc.threshold()), (40, None));
+        cc.on_ack(&acked(40, 40, 50));
+        assert_eq!(cc.window(), 80);
+        cc.on_loss(at(300), at(250), 80);
+        cc.on_false_alarm();
+        assert_eq!(cc.window(), 40);
     }
 }

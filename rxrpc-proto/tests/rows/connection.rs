@@ -25,7 +25,7 @@ pub(crate) const ROWS: &[fn()] = &[
     row_26_of_a_service_call_that_ended_well_everything_is_dropped,
     row_27_a_call_not_begun_is_refused_beside_a_live_one,
     row_28_a_packet_to_an_idle_channel_is_refused,
-    row_29_data_from_the_middle_of_an_unknown_call_is_dropped,
+    row_29_data_from_the_middle_of_an_unknown_call_is_told_that_nothing_is_here,
     row_29_only_data_of_the_next_call_ends_the_current_one,
     row_29_a_packet_from_elsewhere_is_counted,
 ];
@@ -477,10 +477,13 @@ fn row_29_a_ping_about_a_call_whose_request_was_lost_is_answered_four_times() {
 }
 
 #[test]
-fn row_29_data_from_the_middle_of_an_unknown_call_is_dropped() {
+fn row_29_data_from_the_middle_of_an_unknown_call_is_told_that_nothing_is_here() {
     let mut raw = Raw::new();
-    let sent = raw.give(&from_client(PacketType::Data).seq(256));
-    dropped(&raw, &sent, Fault::MidCallStart);
+    let sent = raw.give(&from_client(PacketType::Data).call(3).seq(256));
+    assert_eq!((sent.len(), raw.faults()), (1, vec![Fault::MidCallStart]));
+    assert_eq!(sent[0].ack_says(), (AckReason::ExceedsWindow, 0, 1, 0, vec![]));
+    assert_eq!((sent[0].header.call_number, sent[0].header.serial), (3, 0));
+    assert_eq!(sent[0].bytes.len(), 49);
     assert_eq!(raw.end.stats().connections, 0);
     // Within the window it may be the first that arrives.
     let sent = raw.give(&from_client(PacketType::Data).seq(255));

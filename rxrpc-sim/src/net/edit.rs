@@ -58,6 +58,7 @@ fn edit_ack(bytes: &mut Vec<u8>, count: usize, edit: Edit) {
         Edit::Reason(n) => put(bytes, REASON, &[n]),
         Edit::Previous(n) => put(bytes, PREVIOUS, &n.to_be_bytes()),
         Edit::PreviousIsSerial => bytes.copy_within(SERIAL..SERIAL + 4, PREVIOUS),
+        Edit::Serial(n) => put(bytes, SERIAL, &n.to_be_bytes()),
         Edit::Softly(n) => softly(bytes, count, n),
         Edit::TableBits(bits) => bytes[TABLE..TABLE + count].iter_mut().for_each(|octet| *octet |= bits),
         Edit::Filler(n) => put(bytes, TABLE + count, &[n; FILLER]),
@@ -172,6 +173,7 @@ mod tests {
         assert_eq!(ack(Edit::BufferSpace(8), |_, a| a.fields.buffer_space), 8);
         assert_eq!(ack(Edit::Reason(0), |_, a| a.fields.reason.to_u8()), 0);
         assert_eq!(ack(Edit::Previous(3), |_, a| a.fields.previous_packet), 3);
+        assert_eq!(ack(Edit::Serial(0), |_, a| a.fields.serial), 0);
         assert_eq!(ack(Edit::PreviousIsSerial, |_, a| a.fields.previous_packet), 99);
         assert_eq!(ack(Edit::TableBits(0xfe), |_, a| a.table().map(<[u8]>::to_vec)), Some(vec![0xfe, 0xff]));
         assert_eq!(ack(Edit::Filler(6), |_, a| a.rest()[2..5].to_vec()), [6; 3]);

@@ -10,7 +10,7 @@ mod wire;
 use std::fmt;
 
 use rxrpc_proto::wire::Malformed;
-use rxrpc_proto::{Fault, Instant};
+use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Ledger, Record};
@@ -18,7 +18,7 @@ pub(crate) use limits::check_limits;
 
 use crate::coverage::Coverage;
 use crate::packet::{NodeId, Packet};
-use crate::scenario::{ElementKind, Scenario};
+use crate::scenario::{CallSpec, Edit, ElementKind, Mishap, Scenario, us};
 
 /// Which oracle found something wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -135,6 +135,8 @@ pub(crate) struct Allowances {
     pub(crate) upgrades: bool,
     /// Attackers send packets.
     pub(crate) injection: bool,
+    /// Packets are cut short on purpose, as an implementation of old would have sent them.
+    pub(crate) cut: bool,
 }
 
 impl Allowances {
@@ -158,6 +160,9 @@ impl Allowances {
             match &element.kind {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
                 ElementKind::Icmp { .. } => allow.icmp = true,
+                ElementKind::Script(rules) => {
+                    allow.cut |= rules.iter().any(|r| matches!(r.mishap, Mishap::Edit(Edit::Cut(_))));
+                }
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
                 // All answers are lost for a while, and what is heard then first may be of another call.
                 ElementKind::Gate(_) => allow.heavy_loss = true,
@@ -257,6 +262,28 @@ impl Oracles {
         self.amplification.on_delivered(to, packet);
     }
 
+    /// A call of this kind has ended at its client: what did it carry, and was it in time?
+    pub(crate) fn note_end(
+        &mut self,
+        now: Instant,
+        place: u32,
+        call: &CallSpec,
+        outcome: Outcome,
+    ) -> Option<(Oracle, String)> {
+        let record = self.ledger.record(place)?;
+        let (begun, unique) = (record.begun, record.unique);
+        let bytes = if outcome.is_ok() { call.request.len + call.reply.len } else { 0 };
+        self.figures.add(begun, now, bytes);
+        let (took, within) = (now - begun, us(call.within));
+        let late = call.within > 0 && took > within;
+        late.then(|| {
+            (
+                Oracle::Expectation,
+                format!("expected call {unique} to end within {within:?}, and it took {took:?}"),
+            )
+        })
+    }
+
     /// A node starts again: it knows nothing of before.
     pub(crate) fn on_restart(&mut self, node: NodeId) {
         self.wire.on_restart(node);
@@ -271,7 +298,8 @@ impl Oracles {
         match fault {
             // Keepalives have the shape of a reply that nobody asked for, and are counted as that.
             Fault::Malformed(Malformed::VersionNotRequest) => true,
-            Fault::Malformed(_) | Fault::Jumbo(_) => false,
+            Fault::Malformed(_) => self.allow.cut,
+            Fault::Jumbo(_) => false,
             Fault::UnusableSource
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch

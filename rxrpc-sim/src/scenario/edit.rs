@@ -31,6 +31,8 @@ pub enum Edit {
     Previous(u32),
     /// An ACK's previousPacket is the serial that it answers.
     PreviousIsSerial,
+    /// The serial of the packet that an ACK answers, 0 for none.
+    Serial(u32),
     /// Of what an ACK acknowledges for good, the last so many packets only softly.
     Softly(u32),
     /// These bits are set in each octet of an ACK's table.

@@ -558,11 +558,14 @@ pub enum ActionKind {
         /// What the message says.
         kind: IcmpKind,
     },
-    /// Packets of an attacker who sees nothing of the traffic arrive.
+    /// Packets of an attacker arrive.
     Inject {
-        /// The sender that they name, or a stranger.
+        /// The sender that they name, or a stranger. Every other attacker who names one has seen a packet pass.
         claims: Option<u16>,
         /// How many.
         count: u32,
+        /// He has seen nothing: all he can do is guess.
+        #[cfg_attr(feature = "serde", serde(default))]
+        blind: bool,
     },
 }

@@ -1,9 +1,7 @@
 //! Client applications: begin, write, read, give up, and check what comes back.
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{
-    BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Outcome, Target,
-};
+use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Target};
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
@@ -196,7 +194,9 @@ impl App {
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
         let allow = reach.world.oracles.allow;
         let tainted = reach.world.oracles.is_tainted();
-        self.note_end(reach, place, spec, outcome);
+        let call = &self.scenario.calls[spec as usize];
+        let late = reach.world.oracles.note_end(reach.now, place, call, outcome);
+        self.report(reach, late);
         let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
         let impatient = is_impatient(&self.scenario, limits[1]);
         let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
@@ -206,21 +206,6 @@ impl App {
         match outcome {
             Ok(()) => self.read_client(reach, slot),
             Err(_) => self.client_over(reach, slot),
-        }
-    }
-
-    /// A call has ended: what did it carry, and was it in time?
-    fn note_end(&self, reach: &mut Reach<'_>, place: u32, spec: u32, outcome: Outcome) {
-        let call = &self.scenario.calls[spec as usize];
-        let Some(record) = reach.world.oracles.ledger.record(place) else { return };
-        let (begun, unique) = (record.begun, record.unique);
-        let bytes = if outcome.is_ok() { call.request.len + call.reply.len } else { 0 };
-        reach.world.oracles.figures.add(begun, reach.now, bytes);
-        let took = reach.now - begun;
-        if call.within > 0 && took > us(call.within) {
-            let text =
-                format!("expected call {unique} to end within {:?}, and it took {took:?}", us(call.within));
-            reach.world.violation(Some(self.node), Oracle::Expectation, text);
         }
     }
 

@@ -149,6 +149,12 @@ pub(crate) fn slack(scenario: &Scenario, node: NodeId) -> Duration {
     (timers + still.sum::<Duration>() + blocked) * 11 / 10 + ROUNDING
 }
 
+/// Whether the call, by its place, begins when its time has come, and neither after nor within another one.
+pub(crate) fn begins_by_time(scenario: &Scenario, spec: u32) -> bool {
+    let follows = scenario.calls.get(spec as usize).is_some_and(|call| call.after.is_some());
+    !follows && scenario.calls.iter().all(|call| call.nested != Some(spec))
+}
+
 /// Stream of a call's request or reply.
 pub(crate) fn stream(unique: u32, reply: bool) -> u64 {
     splitmix64(u64::from(unique) * 2 + u64::from(reply) + 2)
@@ -198,12 +204,8 @@ pub(crate) fn judge_deadline(
 impl App {
     pub(crate) fn new(node: NodeId, scenario: &Arc<Scenario>) -> Self {
         let mut alarms = Alarms::default();
-        let nested: Vec<u32> = scenario.calls.iter().filter_map(|c| c.nested).collect();
         for (spec, call) in (0..).zip(&scenario.calls).filter(|(_, c)| c.client == node) {
-            if call.after.is_some() || nested.contains(&spec) {
-                continue;
-            }
-            for _ in 0..call.parallel {
+            for _ in 0..if begins_by_time(scenario, spec) { call.parallel } else { 0 } {
                 let begin = Begin { spec, round: 0, parent: None };
                 alarms.set(Instant::ORIGIN + us(call.at), Alarm::Begin(begin));
             }

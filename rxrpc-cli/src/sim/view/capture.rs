@@ -343,7 +343,7 @@ mod tests {
     fn packets_of_an_attacker_are_said_to_be_that() {
         let mut scenario = Scenario::new(1, 2);
         scenario.call(0, 1, 10, 10);
-        let kind = ActionKind::Inject { claims: Some(0), count: 3 };
+        let kind = ActionKind::Inject { claims: Some(0), count: 3, blind: true };
         scenario.actions.push(rxrpc_sim::scenario::Action { id: 0, at: 10, node: 1, kind });
         let frames = capture(&scenario);
         assert_eq!(comments(&frames), vec![(1, "made up by an attacker".to_string()); 3]);

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -65,7 +64,7 @@ impl Made<'_> {
 }
 
 /// Makes a call of the scenario from the `round`-th time on, one time after the other.
-pub(super) async fn make_calls(app: Rc<App>, index: usize, at: Instant, round: u32) {
+pub(super) async fn make_calls(app: &App, index: usize, at: Instant, round: u32) {
     app.pause_until(at).await;
     let spec = &app.scenario.calls[index];
     let mut round = round;
@@ -75,7 +74,12 @@ pub(super) async fn make_calls(app: Rc<App>, index: usize, at: Instant, round: u
             way => app.call(spec, index, way).await,
         };
         match made {
-            Ok(()) => round += 1,
+            Ok(()) => {
+                round += 1;
+                if round < spec.repeat && spec.pause > 0 {
+                    app.pause(spec.pause).await;
+                }
+            }
             Err(refusal) => {
                 app.begin_refused(refusal);
                 let again = app.node.now() + us(TRY_AGAIN);
@@ -303,7 +307,9 @@ impl App {
                 impatient: is_impatient(&self.scenario, limits[1]),
                 ..Checks::none(&allow)
             };
-            world.oracles.ledger.end_client(made.place, outcome, checks)
+            let (now, place) = (world.now(), made.place);
+            let late = world.oracles.note_end(now, place, made.spec, outcome);
+            world.oracles.ledger.end_client(place, outcome, checks).or(late)
         };
         self.report(finding);
         self.check_deadline(outcome, self.local() - made.begun, limits, made.pause());

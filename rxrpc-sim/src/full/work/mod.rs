@@ -23,7 +23,7 @@ use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{judge_deadline, kinds, slack};
+use crate::workload::{begins_by_time, judge_deadline, kinds, slack};
 use crate::world::World;
 
 /// How long operations may wait that are cancelled then.
@@ -41,6 +41,8 @@ pub(super) struct App {
     incarnation: Cell<u32>,
     /// By call of the scenario: when it is to begin for the so many-th time, unless that was done.
     to_begin: RefCell<Vec<Option<(Instant, u32)>>>,
+    /// Of each call of the scenario: how many that run at once are not over for the last time.
+    unfinished: RefCell<Vec<u32>>,
     to_ask: RefCell<Vec<Option<Instant>>>,
     /// Places in the book of the calls that tasks have, as clients and as servers.
     clients: RefCell<Slab<u32>>,
@@ -85,7 +87,9 @@ impl App {
         let id = node.id();
         let spec = &scenario.nodes[usize::from(id)];
         let at = |is_ours: bool, at: Micros| is_ours.then_some(Instant::ORIGIN + us(at));
-        let to_begin = scenario.calls.iter().map(|c| at(c.client == id, c.at).map(|at| (at, 0)));
+        let to_begin = (0..).zip(&scenario.calls).map(|(spec, call)| {
+            at(call.client == id && begins_by_time(scenario, spec), call.at).map(|at| (at, 0))
+        });
         let to_ask = scenario.versions.iter().map(|v| at(v.client == id, v.at));
         Rc::new(App {
             node: node.clone(),
@@ -96,6 +100,7 @@ impl App {
             healed: Cell::new(false),
             incarnation: Cell::new(0),
             to_begin: RefCell::new(to_begin.collect()),
+            unfinished: RefCell::new(scenario.calls.iter().map(|call| call.parallel).collect()),
             to_ask: RefCell::new(to_ask.collect()),
             clients: RefCell::default(),
             last_end: Cell::new(None),
@@ -116,13 +121,41 @@ impl App {
         let to_begin = self.to_begin.borrow().clone();
         for (index, begin) in to_begin.into_iter().enumerate() {
             if let Some((at, round)) = begin {
-                self.node.start(client::make_calls(Rc::clone(self), index, at, round));
+                self.begin_at_once(index, at, round);
             }
         }
         let to_ask = self.to_ask.borrow().clone();
         for (index, at) in to_ask.into_iter().enumerate() {
             if let Some(at) = at {
                 self.node.start(Rc::clone(self).ask(index, at));
+            }
+        }
+    }
+
+    /// Make a call from then on, all that run at once.
+    fn begin_at_once(self: &Rc<Self>, index: usize, at: Instant, round: u32) {
+        for _ in 0..self.scenario.calls[index].parallel {
+            let app = Rc::clone(self);
+            self.node.start(async move {
+                client::make_calls(&app, index, at, round).await;
+                app.over_for_good(index);
+            });
+        }
+    }
+
+    /// A call was made for the last time: others may have waited for that.
+    fn over_for_good(self: &Rc<Self>, index: usize) {
+        let unfinished = {
+            let mut unfinished = self.unfinished.borrow_mut();
+            unfinished[index] = unfinished[index].saturating_sub(1);
+            unfinished[index]
+        };
+        if unfinished > 0 || self.is_healed() {
+            return;
+        }
+        for (next, call) in self.scenario.calls.iter().enumerate() {
+            if call.after == Some(index as u32) && call.client == self.id {
+                self.begin_at_once(next, self.node.now() + us(call.at), 0);
             }
         }
     }

@@ -6,6 +6,7 @@ use rxrpc_driver::{AbortCode, AcceptOptions, Call, CallError, Incoming, ServiceO
 use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
+use super::client::make_calls;
 use super::transfer::{Port, Stop, read_all, write_all};
 use super::{App, Held};
 use crate::coverage::CallStage;
@@ -156,6 +157,9 @@ impl App {
             served.works = true;
             self.pause(work).await;
             served.works = false;
+        }
+        if let Some(nested) = spec.and_then(|spec| spec.nested) {
+            make_calls(self, nested as usize, self.node.now(), 0).await;
         }
         let Some(writer) = &mut served.writer else { return Stop::Unexpected };
         let stop = write_all(self, Port::Own(call), writer).await;
