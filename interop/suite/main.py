@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from . import calls, capture, examples, lossy, prepare, slow, tshark
+from . import calls, capture, examples, lossy, prepare, simview, slow, tshark
 from .cell import cell
 from .rig import Rig, Failed, tests
 
@@ -56,7 +56,7 @@ def main():
     parser.add_argument("names", nargs="*", help="parts of test names")
     parser.add_argument("--list", action="store_true", help="only list the tests")
     args = parser.parse_args()
-    _ = (calls, capture, examples, lossy, slow, tshark)  # their import has made the tests known
+    _ = (calls, capture, examples, lossy, simview, slow, tshark)  # their import has made the tests known
     chosen = [t for t in tests if not args.names or any(n in t.name for n in args.names)]
     if args.list:
         print("\n".join(t.name for t in chosen))

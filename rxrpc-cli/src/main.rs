@@ -8,6 +8,7 @@ mod failure;
 mod output;
 mod parse;
 mod perf;
+mod sim;
 mod version;
 
 use std::process::ExitCode;
@@ -25,7 +26,8 @@ Examples:
   rxrpc perf client -c rpc -s 192.0.2.1 -t 16  measure calls to an rxperf server
   rxrpc call db.example:7003 52 514            one call: VL_ProbeServer
   rxrpc version afs.example.org:7003           ask what software runs there
-  rxrpc decode afs.pcap                        show the calls in a capture";
+  rxrpc decode afs.pcap                        show the calls in a capture
+  rxrpc sim run --seeds 0..1000                simulate a thousand bad networks";
 
 /// RxRPC, the remote-call transport of AFS: measure it, ask its peers.
 #[derive(Parser, Debug)]
@@ -45,6 +47,8 @@ enum Command {
     Version(version::Args),
     /// Show the Rx packets and calls of a capture file.
     Decode(decode::Args),
+    /// Simulate endpoints on bad networks, one seed or millions of them.
+    Sim(sim::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Call(args) => call::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Decode(args) => decode::run(&args),
+        Command::Sim(args) => sim::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -200,7 +200,7 @@ impl<I: Io> Driver<I> {
             state.ended = true;
             state.take_all_wakers(&mut self.wake);
         }
-        let deadline = state.proto.poll_timeout().map(|(deadline, _)| deadline);
+        let deadline = state.update_deadline();
         drop(state);
         self.wake_all();
         match (end, sending) {

@@ -41,12 +41,17 @@ impl Endpoint {
     ///
     /// Refused at a limit, for a target that cannot exist, and when the endpoint is closed.
     pub fn call(&self, target: Target, options: CallOptions) -> Result<Call, BeginCallError> {
-        let mut state = self.handle.lock();
-        if state.draining {
-            return Err(BeginCallError::EndpointClosed);
-        }
-        let id = state.proto.begin_call(&target, options)?;
-        Ok(Call::open(&self.handle, &mut state, id))
+        let call = {
+            let mut state = self.handle.lock();
+            if state.draining {
+                return Err(BeginCallError::EndpointClosed);
+            }
+            let id = state.proto.begin_call(&target, options)?;
+            Call::open(&self.handle, &mut state, id)
+        };
+        // Its deadlines count from when the driver sees it.
+        self.handle.kick();
+        Ok(call)
     }
 
     /// Makes a call in one go: sends all of `request` and returns all of the reply, which may be

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use rxrpc_proto::{CallId, Endpoint, Event, VersionId};
+use rxrpc_proto::{CallId, Endpoint, Event, Instant, VersionId};
 
 use crate::waiters::Waiters;
 
@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) closing: Waiters<u64>,
     /// The next key in `closing`.
     pub(crate) next_closing: u64,
+    /// What the driver waits for, as it last asked the core.
+    pub(crate) deadline: Option<Instant>,
     /// No new calls, either way; the endpoint closes when the last one is over.
     pub(crate) draining: bool,
     /// The driver is gone, or has ended.
@@ -97,6 +99,18 @@ impl State {
         let wakers = mem::take(&mut slot.wakers);
         self.open -= 1;
         wakers
+    }
+
+    /// Asks the core what to wait for.
+    pub(crate) fn update_deadline(&mut self) -> Option<Instant> {
+        self.deadline = self.proto.poll_timeout().map(|(deadline, _)| deadline);
+        self.deadline
+    }
+
+    /// Whether there is something to wait for by now that comes before what the driver waits for.
+    pub(crate) fn has_sooner_deadline(&mut self) -> bool {
+        let next = self.proto.poll_timeout().map(|(deadline, _)| deadline);
+        next.is_some_and(|next| self.deadline.is_none_or(|known| next < known))
     }
 
     /// Lets a call go on that has lost its handle; it is released when it ends.
@@ -200,6 +214,7 @@ impl Shared {
                 versions: Waiters::new(),
                 closing: Waiters::new(),
                 next_closing: 0,
+                deadline: None,
                 draining: false,
                 ended: false,
             }),

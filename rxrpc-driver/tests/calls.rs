@@ -2,11 +2,15 @@
 
 mod support;
 
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::Bytes;
 use rxrpc_driver::proto::{AcceptError, Instant};
 use rxrpc_driver::{
     AbortCode, BeginCallError, CallError, CallOptions, Endpoint, Incoming, ReadError, ServiceOptions, Target,
-    UnaryError, WriteError,
+    TimeoutKind, UnaryError, WriteError,
 };
 use support::{SERVICE, Sim, echo, pattern};
 
@@ -364,4 +368,24 @@ fn a_target_that_cannot_exist_is_refused() {
     let (client, _) = sim.endpoint(2);
     let target = Target::new("10.0.0.1:7000".parse().unwrap(), 0);
     assert_eq!(client.call(target, CallOptions::default()).unwrap_err(), BeginCallError::InvalidTarget);
+}
+
+#[test]
+fn the_lifetime_of_a_call_counts_from_its_begin_whether_or_not_it_sends() {
+    for written in [0, 10] {
+        let mut sim = Sim::new();
+        let (_server, knobs) = sim.endpoint(1);
+        let (client, _) = sim.endpoint(2);
+        sim.settle();
+        let lifetime = Some(Duration::from_secs(3));
+        let options = CallOptions { lifetime, ..CallOptions::default() };
+        let mut call = client.call(Target::new(knobs.addr, SERVICE), options).unwrap();
+        if written > 0 {
+            assert_eq!(Sim::poll_once(&mut pin!(call.write(&pattern(written)))), Poll::Ready(Ok(written)));
+        }
+        sim.advance(Duration::from_secs(2));
+        assert_eq!(call.try_outcome(), None);
+        sim.advance(Duration::from_secs(2));
+        assert_eq!(call.try_outcome(), Some(Err(CallError::Timeout(TimeoutKind::Lifetime))));
+    }
 }

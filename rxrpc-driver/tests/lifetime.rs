@@ -216,3 +216,24 @@ fn closing_after_the_last_reply_still_acknowledges_it() {
     sim.settle();
     assert_eq!(outcome.take(), Some(Ok(())));
 }
+
+#[test]
+fn the_last_call_of_a_peer_lets_go_of_it_however_late_it_is_dropped() {
+    let mut sim = Sim::new();
+    let (server, knobs) = sim.endpoint(1);
+    let (client, _) = sim.endpoint_with(2, |config| config.timing.idle_client = Duration::ZERO);
+    sim.spawn(echo(server));
+    let mut call = client.call(Target::new(knobs.addr, SERVICE), CallOptions::default()).unwrap();
+    let call = sim.run(async move {
+        call.write_all(b"request").await.unwrap();
+        call.finish().unwrap();
+        call.read_to_end(100).await.unwrap();
+        call
+    });
+    // Long enough for all that the driver waits for.
+    sim.advance(Duration::from_secs(3_600));
+    assert_eq!((client.stats().connections, client.stats().peers), (0, 1));
+    drop(call);
+    sim.advance(Duration::from_secs(3_600));
+    assert_eq!(client.stats().peers, 0);
+}

@@ -50,6 +50,6 @@ pub use error::{
 };
 pub use event::{CallId, Event, News, VersionId, Wake};
 pub use fault::Fault;
-pub use stats::{CallStats, EndpointStats};
+pub use stats::{CallInfo, CallStats, EndpointStats, WireCall};
 pub use time::Instant;
 pub use wire::AbortCode;

@@ -1,7 +1,10 @@
 //! Counters.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::call::Outcome;
+use crate::event::CallId;
 use crate::fault::Fault;
 
 /// What one call has done so far.
@@ -9,6 +12,8 @@ use crate::fault::Fault;
 pub struct CallStats {
     /// Payload bytes sent for the first time.
     pub bytes_sent: u64,
+    /// Of them, those that the peer acknowledged for good.
+    pub bytes_acknowledged: u64,
     /// Payload bytes received in order.
     pub bytes_received: u64,
     /// DATA packets sent, retransmissions included.
@@ -29,12 +34,49 @@ pub struct CallStats {
     pub acks_received: u64,
     /// Smoothed round trip to the peer, if one was measured.
     pub srtt: Option<Duration>,
+    /// Retransmission time-out, longer after each in a row.
+    pub rto: Duration,
     /// Congestion window in packets.
     pub congestion_window: u32,
+    /// Slow-start threshold in packets, if a loss has set one.
+    pub slow_start_threshold: Option<u32>,
     /// Window the peer offered last, in packets.
     pub peer_window: u32,
     /// Packets in flight.
     pub in_flight: u32,
+}
+
+/// A call's names, its state and its counters in one piece, from
+/// [`Endpoint::call_info`](crate::Endpoint::call_info). For traces, plots and tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallInfo {
+    /// The call.
+    pub id: CallId,
+    /// The tag it was begun or accepted with.
+    pub tag: u64,
+    /// The other side's address.
+    pub peer: SocketAddr,
+    /// The service, after an upgrade the newer one.
+    pub service: u16,
+    /// Whether we began it.
+    pub is_client: bool,
+    /// Its names on the wire: none before it has a channel, and none once it is over.
+    pub wire: Option<WireCall>,
+    /// How it ended, `None` while it lives.
+    pub outcome: Option<Outcome>,
+    /// Its counters.
+    pub stats: CallStats,
+}
+
+/// What packets of a call name it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WireCall {
+    /// Epoch of the connection.
+    pub epoch: u32,
+    /// Connection id, with the channel in its low bits.
+    pub cid: u32,
+    /// Number of the call on its channel.
+    pub number: u32,
 }
 
 /// What an endpoint has done so far, and what it holds.

@@ -129,6 +129,32 @@ fn the_first_abort_wins_and_nothing_can_be_done_with_the_call_from_then_on() {
 }
 
 #[test]
+fn what_arrives_right_after_an_abort_does_not_undo_it() {
+    for last in [PacketType::Abort, PacketType::Ack] {
+        let mut solo = Solo::server(|_| {});
+        let mut hand = Hand::client(0x100);
+        solo.hear(client_addr(), &hand.whole(b"q"));
+        let call = solo.accept();
+        let mut view = solo.end.call(call).unwrap();
+        assert_eq!(view.read_chunk(9).unwrap().unwrap(), b"q"[..]);
+        view.write(b"a").unwrap();
+        view.finish().unwrap();
+        solo.pump();
+        assert!(solo.end.call(call).unwrap().abort(CODE));
+        let packet = match last {
+            PacketType::Abort => hand.abort(77),
+            _ => hand.ack(AckReason::Idle, 2, 0, &[]),
+        };
+        solo.hear(client_addr(), &packet);
+        assert_eq!(
+            solo.end.call(call).unwrap().outcome(),
+            Some(Err(CallError::LocalAbort(CODE))),
+            "{last:?}"
+        );
+    }
+}
+
+#[test]
 fn an_abort_code_of_zero_is_sent_as_user_abort() {
     let (mut pair, call, served) = STAGES[1].reach();
     pair.ends[CLIENT].call(call).unwrap().abort(AbortCode(0));

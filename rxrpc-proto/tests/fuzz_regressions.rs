@@ -293,6 +293,82 @@ fn nor_is_one_whose_channel_the_server_may_still_be_busy_with() {
     assert!((2..15).contains(&packets), "{packets} packets in 10 s");
 }
 
+/// Sends a request of many packets to a server that forgets the call after each answer, and says BUSY a moment after
+/// it or not; how many packets that takes in ten seconds. Of several packets sent at once the first is lost.
+fn packets_to_a_forgetful_server(busy: bool) -> usize {
+    let mut solo = Solo::new(|_| {});
+    let options = CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() };
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), options).unwrap();
+    solo.write_all(call, &pattern(50 * 1412));
+    let mut server = Hand::answering(&solo.sent.last().unwrap().header);
+    let mut packets = 0;
+    let end = solo.now + Duration::from_secs(10);
+    while solo.now < end {
+        let mut sent = solo.take_type(PacketType::Data);
+        packets += sent.len();
+        if sent.len() > 1 {
+            sent.remove(0);
+        }
+        solo.wait(ms(1));
+        let Some(newest) = sent.last().map(|s| s.header.serial) else { continue };
+        let came: Vec<u32> = sent.iter().map(|s| s.header.seq).collect();
+        let table: Vec<u8> =
+            (1..=came.iter().max().copied().unwrap()).map(|s| came.contains(&s).into()).collect();
+        let ack = server.ack(AckReason::OutOfSequence, 1, newest, &table);
+        solo.hear(server_addr(), &ack);
+        if busy {
+            let busy = server.bare(PacketType::Busy);
+            solo.hear(server_addr(), &busy);
+        }
+    }
+    packets
+}
+
+#[test]
+fn a_server_that_turns_a_call_away_a_moment_after_each_answer_is_not_asked_each_round_trip() {
+    let packets = packets_to_a_forgetful_server(true);
+    assert!((6..80).contains(&packets), "{packets} packets in 10 s");
+}
+
+#[test]
+fn nor_is_one_that_drops_what_it_acknowledged_over_and_over() {
+    let packets = packets_to_a_forgetful_server(false);
+    assert!((6..80).contains(&packets), "{packets} packets in 10 s");
+}
+
+#[test]
+fn a_call_turned_away_goes_on_although_the_news_of_what_had_arrived_comes_after_the_refusal() {
+    let mut solo = Solo::new(|_| {});
+    let options = CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() };
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), options).unwrap();
+    solo.write_all(call, b"ask");
+    let request = solo.take_type(PacketType::Data).remove(0);
+    let mut server = Hand::answering(&request.header);
+    let ack = server.ack(AckReason::Requested, 1, request.header.serial, &[1]);
+    let busy = server.bare(PacketType::Busy);
+    solo.hear(server_addr(), &busy);
+    solo.hear(server_addr(), &ack);
+    solo.wait(Duration::from_secs(8));
+    assert!(!solo.take_type(PacketType::Data).is_empty(), "the server has forgotten the request");
+}
+
+#[test]
+fn nor_does_it_wait_for_a_window_that_was_offered_before_the_refusal() {
+    let mut solo = Solo::new(|_| {});
+    let options = CallOptions { busy: BusyPolicy::Retry, ..CallOptions::default() };
+    let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), options).unwrap();
+    solo.write_all(call, &pattern(5 * 1412));
+    let request = solo.take_type(PacketType::Data).remove(0);
+    let mut server = Hand::answering(&request.header);
+    server.rwind = 4;
+    let ack = server.ack(AckReason::ExceedsWindow, 1, request.header.serial, &[1; 4]);
+    let busy = server.bare(PacketType::Busy);
+    solo.hear(server_addr(), &busy);
+    solo.hear(server_addr(), &ack);
+    solo.wait(Duration::from_secs(8));
+    assert!(!solo.take_type(PacketType::Data).is_empty(), "the server has forgotten the request");
+}
+
 #[test]
 fn what_a_forgotten_peer_has_spent_does_not_pay_for_a_question_again() {
     let mut solo = Solo::server(|_| {});

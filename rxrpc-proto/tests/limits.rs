@@ -258,6 +258,17 @@ fn packets_of_one_byte_cannot_hold_more_than_the_limit_in_order_or_not() {
 }
 
 #[test]
+fn a_packet_far_ahead_cannot_hold_more_than_the_limit_by_the_holes_before_it() {
+    let mut solo = Solo::server(|c| c.limits.receive_total = 6000);
+    let mut hand = Hand::client(4);
+    for seq in [255, 1, 40] {
+        solo.hear(client_addr(), &hand.data(seq, Flags::NONE, b"x"));
+        assert!(solo.end.stats().unread <= 6000, "{} bytes", solo.end.stats().unread);
+    }
+    assert!(solo.end.stats().unread > 39 * 32, "one that fits is kept");
+}
+
+#[test]
 fn a_window_of_one_packet_carries_any_amount() {
     let mut pair = Pair::with(|c| c.limits.window = 1);
     let (request, reply) = (pattern(30_000), pattern(30_000));

@@ -97,6 +97,19 @@ fn two_endpoints_ask_each_other() {
 }
 
 #[test]
+fn after_a_jump_of_the_clock_questions_go_out_one_by_one() {
+    let (mut solo, _) = asking(secs(20));
+    solo.take();
+    solo.now += secs(3);
+    for _ in 0..5 {
+        solo.end.handle_timeout(solo.now);
+        solo.pump();
+    }
+    assert_eq!(solo.take().len(), 1, "though four were due meanwhile");
+    assert!(solo.end.poll_timeout().is_some_and(|(at, _)| at == solo.now + ms(250)));
+}
+
+#[test]
 fn a_question_is_repeated_at_doubling_intervals_until_its_time_is_over() {
     let (mut solo, id) = asking(secs(20));
     let start = solo.now;

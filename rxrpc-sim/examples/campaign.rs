@@ -1,13 +1,15 @@
-//! Runs seeds in swarm mode: `campaign FROM TO [THREADS]`. Prints what failed, and why.
+//! Runs seeds in swarm mode: `campaign FROM TO [THREADS] [full]`. Prints what failed, and why. With `full`, on drivers
+//! and tasks instead of bare endpoints.
 
 use std::time::Instant;
 
 use rxrpc_sim::campaign::{Results, Shard, campaign};
-use rxrpc_sim::{Sim, swarm};
+use rxrpc_sim::{Harness, Sim, full, swarm};
 
 fn main() {
     let args: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
-    let [from, to, rest @ ..] = &args[..] else { panic!("campaign FROM TO [THREADS]") };
+    let [from, to, rest @ ..] = &args[..] else { panic!("campaign FROM TO [THREADS] [full]") };
+    let harness: Harness = if std::env::args().any(|a| a == "full") { full::sim } else { Sim::new };
     let threads = rest.first().copied().unwrap_or(1).max(1);
     std::panic::set_hook(Box::new(|_| {}));
     let began = Instant::now();
@@ -15,7 +17,7 @@ fn main() {
         .map(|index| {
             let seeds = *from..*to;
             std::thread::spawn(move || {
-                campaign(seeds, Shard { index, count: threads }, Sim::new, swarm::scenario, |_, _| true)
+                campaign(seeds, Shard { index, count: threads }, harness, swarm::scenario, |_, _| true)
             })
         })
         .collect();

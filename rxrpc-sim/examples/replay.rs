@@ -1,4 +1,4 @@
-//! Replays a seed in swarm mode: `replay SEED [shrink] [lines]`. Prints the scenario and its last lines.
+//! Replays a seed in swarm mode: `replay SEED [shrink] [lines] [full]`. Prints the scenario and its last lines.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use rxrpc_proto::wire::{Ack, Body, Flags, Header};
 use rxrpc_proto::{Event, Instant, NetworkError, Wake};
 use rxrpc_sim::shrink::shrink;
-use rxrpc_sim::{Fate, NodeId, Observer, Packet, Scenario, Sim, campaign, swarm};
+use rxrpc_sim::{Fate, Harness, NodeId, Observer, Packet, Scenario, Sim, campaign, full, swarm};
 
 struct Lines(Rc<RefCell<VecDeque<String>>>, usize, u64);
 
@@ -86,23 +86,24 @@ fn main() {
     let seed: u64 = args[0].parse().expect("a seed");
     let lines = args.iter().skip(1).filter_map(|a| a.parse().ok()).next().unwrap_or(60);
     let until = std::env::var("UNTIL").ok().and_then(|u| u.parse().ok()).unwrap_or(0);
+    let harness: Harness = if args.iter().any(|a| a == "full") { full::sim } else { Sim::new };
     let mut scenario: Scenario = swarm::scenario(seed);
     if args.iter().any(|a| a == "shrink") {
         std::panic::set_hook(Box::new(|_| {}));
-        let oracle = match campaign::run(&scenario, Sim::new) {
+        let oracle = match campaign::run(&scenario, harness) {
             Ok(report) => report.violations.first().map(|v| v.oracle),
             Err(v) => Some(v.oracle),
         };
         let _ = std::panic::take_hook();
         if let Some(oracle) = oracle {
-            let shrunk = shrink(&scenario, Sim::new, oracle, 4000);
+            let shrunk = shrink(&scenario, harness, oracle, 4000);
             println!("shrunk in {} runs", shrunk.runs);
             scenario = shrunk.scenario;
         }
     }
     print_scenario(&scenario);
     let log = Rc::new(RefCell::new(VecDeque::new()));
-    let mut sim = Sim::new(scenario);
+    let mut sim = harness(scenario);
     sim.observe(Box::new(Lines(Rc::clone(&log), lines, until)));
     let report = sim.run();
     log.borrow().iter().for_each(|line| println!("{line}"));

@@ -8,7 +8,7 @@ use rxrpc_proto::Instant;
 use crate::coverage::{Coverage, Kind};
 use crate::oracle::{Oracle, Violation};
 use crate::scenario::Scenario;
-use crate::sim::Harness;
+use crate::sim::{Harness, Report};
 use crate::trace::splitmix_hash;
 
 /// From so many seeds on, a campaign that does not reach everything has failed.
@@ -63,7 +63,7 @@ pub struct Results {
 }
 
 /// Failures that are kept whole.
-const KEPT: usize = 32;
+pub const KEPT: usize = 32;
 
 impl Results {
     /// Add another share.
@@ -94,9 +94,10 @@ impl Results {
         self.failed.is_empty() && (self.seeds < ENOUGH || self.zeroes().is_empty())
     }
 
-    fn add(&mut self, scenario: &Scenario, harness: Harness) -> bool {
+    /// Add what a run of the scenario has come to. Whether it was good.
+    pub fn add(&mut self, scenario: &Scenario, came_of_it: Result<Report, Violation>) -> bool {
         self.seeds += 1;
-        let report = match run(scenario, harness) {
+        let report = match came_of_it {
             Ok(report) => report,
             Err(violation) => {
                 self.fail(scenario, vec![violation]);
@@ -128,9 +129,16 @@ impl Results {
 ///
 /// # Errors
 /// What the panic said.
-pub fn run(scenario: &Scenario, harness: Harness) -> Result<crate::Report, Violation> {
-    let scenario = scenario.clone();
-    catch_unwind(AssertUnwindSafe(|| harness(scenario).run())).map_err(|panic| {
+pub fn run(scenario: &Scenario, harness: Harness) -> Result<Report, Violation> {
+    guarded(|| harness(scenario.clone()).run())
+}
+
+/// Do a run. A panic in it is a violation like any other.
+///
+/// # Errors
+/// What the panic said.
+pub fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Violation> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
         let text = format!("panic: {}", text.unwrap_or_default());
@@ -150,7 +158,8 @@ pub fn campaign(
     let mut results = Results::default();
     let count = shard.count.max(1);
     for seed in seeds.filter(|seed| seed % count == shard.index) {
-        let good = results.add(&make(seed), harness);
+        let scenario = make(seed);
+        let good = results.add(&scenario, run(&scenario, harness));
         if !each(seed, good) {
             break;
         }

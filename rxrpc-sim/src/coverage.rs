@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
 
 use rxrpc_proto::wire::{AckReason, PacketType};
-use rxrpc_proto::{CallError, Outcome, TimeoutKind, Wake};
+use rxrpc_proto::{CallError, EndpointStats, Fault, Outcome, TimeoutKind, Wake};
 
 use crate::observer::LossReason;
 
@@ -112,11 +114,15 @@ pub enum Kind {
     Limit,
     /// How calls ended.
     Outcome,
+    /// What endpoints saw peers, or attackers, do wrong.
+    Misdeed,
+    /// What the applications do.
+    Workload,
 }
 
 impl Kind {
     /// Every kind, in the order of tables.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Fault,
         Kind::Loss,
         Kind::Packet,
@@ -125,10 +131,35 @@ impl Kind {
         Kind::Stage,
         Kind::Limit,
         Kind::Outcome,
+        Kind::Misdeed,
+        Kind::Workload,
     ];
 
+    /// Its name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Fault => "fault",
+            Kind::Loss => "loss",
+            Kind::Packet => "packet",
+            Kind::AckReason => "ack",
+            Kind::Wake => "wake",
+            Kind::Stage => "stage",
+            Kind::Limit => "limit",
+            Kind::Outcome => "outcome",
+            Kind::Misdeed => "misdeed",
+            Kind::Workload => "workload",
+        }
+    }
+
+    /// The names of what can be reached.
+    pub(crate) fn reachable(self) -> impl Iterator<Item = &'static str> {
+        self.names().iter().copied().filter(|name| can_be_reached(name))
+    }
+
     /// The names of what is counted, in the order of the counters.
-    const fn names(self) -> &'static [&'static str] {
+    #[must_use]
+    pub fn names(self) -> &'static [&'static str] {
         match self {
             Kind::Fault => FAULTS,
             Kind::Loss => &LOSSES,
@@ -138,11 +169,34 @@ impl Kind {
             Kind::Stage => &STAGES,
             Kind::Limit => &LIMITS,
             Kind::Outcome => &OUTCOMES,
+            Kind::Misdeed => misdeeds(),
+            Kind::Workload => &WORKLOADS,
         }
     }
 }
 
-const LOSSES: [&str; LossReason::ALL.len()] = [
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            format!("nothing of kind '{text}' is counted; the kinds are {names}")
+        })
+    }
+}
+
+fn can_be_reached(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('(')
+}
+
+pub(crate) const LOSSES: [&str; LossReason::ALL.len()] = [
     "loss",
     "script",
     "queue-full",
@@ -159,7 +213,7 @@ const LOSSES: [&str; LossReason::ALL.len()] = [
 ];
 
 /// By their numbers.
-const PACKETS: [&str; 14] = [
+pub(crate) const PACKETS: [&str; 14] = [
     "",
     "data",
     "ack",
@@ -177,7 +231,7 @@ const PACKETS: [&str; 14] = [
 ];
 
 /// By their numbers. NOSPACE is never sent.
-const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
+pub(crate) const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
 
 /// In the order of the variants.
 const WAKES: [&str; 13] = [
@@ -223,8 +277,10 @@ const LIMITS: [&str; Limit::ALL.len()] = [
     "amplification",
 ];
 
-/// How calls can end. A name in brackets is of an end that nothing leads to yet.
-const OUTCOMES: [&str; 17] = [
+/// How calls can end. A name in brackets is of an end that nothing leads to: no endpoint makes `Local` or `PathMtu`
+/// itself as long as it does not look for the path MTU, `TooLong` takes a request of 2^32 packets, and there are no
+/// other variants.
+pub(crate) const OUTCOMES: [&str; 17] = [
     "ok",
     "remote-abort",
     "local-abort",
@@ -239,10 +295,71 @@ const OUTCOMES: [&str; 17] = [
     "(path-mtu)",
     "(too-long)",
     "short",
-    "(excess)",
+    "excess",
     "endpoint-closed",
     "(other)",
 ];
+
+/// What applications do, by what is asked of the endpoints.
+const WORKLOADS: [&str; Workload::ALL.len()] = [
+    "tiny",
+    "stream-up",
+    "stream-down",
+    "slow-reader",
+    "stalling-writer",
+    "aborted",
+    "cancelled",
+    "after-idle",
+    "all-channels",
+    "callback",
+];
+
+/// What applications do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Workload {
+    /// Request and reply fit a packet each.
+    Tiny,
+    /// A request of 64 KiB or more.
+    StreamUp,
+    /// A reply of 64 KiB or more.
+    StreamDown,
+    /// A reader that pauses.
+    SlowReader,
+    /// A writer that pauses.
+    StallingWriter,
+    /// A call that an end aborts at some point.
+    Aborted,
+    /// A call that an end forgets, as a cancelled future does.
+    Cancelled,
+    /// A call after a second or more without any.
+    AfterIdle,
+    /// A call while at least four others of the node live.
+    AllChannels,
+    /// A call of a node that serves calls of the other.
+    Callback,
+}
+
+impl Workload {
+    /// Every one.
+    pub const ALL: [Workload; 10] = [
+        Workload::Tiny,
+        Workload::StreamUp,
+        Workload::StreamDown,
+        Workload::SlowReader,
+        Workload::StallingWriter,
+        Workload::Aborted,
+        Workload::Cancelled,
+        Workload::AfterIdle,
+        Workload::AllChannels,
+        Workload::Callback,
+    ];
+}
+
+/// By their indices.
+fn misdeeds() -> &'static [&'static str] {
+    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
+    NAMES.get_or_init(|| Fault::all().map(|fault| fault.name()).collect())
+}
 
 /// Every fault that a scenario can hold, by the name it is counted under.
 pub const FAULTS: &[&str] = &[
@@ -255,6 +372,7 @@ pub const FAULTS: &[&str] = &[
     "delay-normal",
     "delay-pareto",
     "delay-samples",
+    "delay-correlated",
     "reorder-delay",
     "reorder-gap",
     "duplicate",
@@ -270,7 +388,8 @@ pub const FAULTS: &[&str] = &[
     "mtu-fragments",
     "mtu-reports",
     "mtu-black-hole",
-    "partition",
+    "partition-both-ways",
+    "partition-one-way",
     "icmp-true",
     "icmp-late",
     "icmp-forged",
@@ -286,13 +405,28 @@ pub const FAULTS: &[&str] = &[
     "clock-jump",
     "clock-skew",
     "clock-drift",
-    "timer-disturbed",
+    "timer-coarse",
+    "timer-late",
     "injected",
+    "injected-inside",
+    "cancelled-future",
+    "spurious-ready",
 ];
 
+/// Faults of tasks, which only the full harness has.
+const OF_TASKS: [&str; 2] = ["cancelled-future", "spurious-ready"];
+
+/// Whether runs of the full harness can reach it. They see no timer of an endpoint but through its driver, and the
+/// handles of calls have no way to end a call with an error of the client's choice.
+fn is_reached_by_tasks(kind: Kind, name: &str) -> bool {
+    !matches!((kind, name), (Kind::Wake, _) | (Kind::Outcome, "short" | "excess"))
+}
+
 /// Counts of everything that was reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
+    /// Runs of the full harness are among those that are counted.
+    pub(crate) full: bool,
     faults: BTreeMap<&'static str, u64>,
     losses: [u64; LOSSES.len()],
     packets: [u64; PACKETS.len()],
@@ -301,6 +435,26 @@ pub struct Coverage {
     stages: [u64; STAGES.len()],
     limits: [u64; LIMITS.len()],
     outcomes: [u64; OUTCOMES.len()],
+    misdeeds: [u64; Fault::COUNT],
+    workloads: [u64; WORKLOADS.len()],
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Coverage {
+            full: false,
+            faults: BTreeMap::new(),
+            losses: [0; LOSSES.len()],
+            packets: [0; PACKETS.len()],
+            reasons: [0; REASONS.len()],
+            wakes: [0; WAKES.len()],
+            stages: [0; STAGES.len()],
+            limits: [0; LIMITS.len()],
+            outcomes: [0; OUTCOMES.len()],
+            misdeeds: [0; Fault::COUNT],
+            workloads: [0; WORKLOADS.len()],
+        }
+    }
 }
 
 fn add(counts: &mut [u64], i: usize) {
@@ -350,18 +504,34 @@ impl Coverage {
         add(&mut self.outcomes, outcome_index(outcome));
     }
 
-    fn arrays(&self) -> [&[u64]; 7] {
-        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes } = self;
-        [losses, packets, reasons, wakes, stages, limits, outcomes]
+    /// What an endpoint has seen its peers do wrong, all its life.
+    pub fn misdeeds(&mut self, stats: &EndpointStats) {
+        for (count, fault) in self.misdeeds.iter_mut().zip(Fault::all()) {
+            *count += stats.fault(fault);
+        }
+    }
+
+    /// An application does this.
+    pub fn workload(&mut self, workload: Workload) {
+        add(&mut self.workloads, workload as usize);
+    }
+
+    fn arrays(&self) -> [&[u64]; 9] {
+        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes, .. } = self;
+        let Coverage { misdeeds, workloads, .. } = self;
+        [losses, packets, reasons, wakes, stages, limits, outcomes, misdeeds, workloads]
     }
 
     /// Add the counts of another run.
     pub fn merge(&mut self, other: &Coverage) {
+        self.full |= other.full;
         for (name, n) in &other.faults {
             *self.faults.entry(name).or_insert(0) += n;
         }
-        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes } = self;
-        let mine: [&mut [u64]; 7] = [losses, packets, reasons, wakes, stages, limits, outcomes];
+        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes, .. } = self;
+        let Coverage { misdeeds, workloads, .. } = self;
+        let mine: [&mut [u64]; 9] =
+            [losses, packets, reasons, wakes, stages, limits, outcomes, misdeeds, workloads];
         for (mine, theirs) in mine.into_iter().zip(other.arrays()) {
             mine.iter_mut().zip(theirs).for_each(|(m, t)| *m += t);
         }
@@ -376,9 +546,60 @@ impl Coverage {
             .collect();
         for (kind, counts) in Kind::ALL.into_iter().skip(1).zip(self.arrays()) {
             let rows = kind.names().iter().zip(counts).map(|(name, n)| (kind, *name, *n));
-            table.extend(rows.filter(|(_, name, _)| !name.is_empty() && !name.starts_with('(')));
+            table.extend(rows.filter(|(_, name, _)| can_be_reached(name)));
         }
+        table.retain(|(kind, name, n)| *n > 0 || self.is_reachable(*kind, name));
         table
+    }
+
+    /// How often something was reached; `None` if nothing has that name.
+    #[must_use]
+    pub fn count(&self, kind: Kind, name: &str) -> Option<u64> {
+        let place = kind.names().iter().position(|known| *known == name && can_be_reached(known))?;
+        let counts = self.arrays();
+        match Kind::ALL.iter().skip(1).position(|k| *k == kind) {
+            None => Some(self.faults.get(name).copied().unwrap_or(0)),
+            Some(array) => counts[array].get(place).copied(),
+        }
+    }
+
+    /// Add so many to a count. False if nothing has that name.
+    pub fn add(&mut self, kind: Kind, name: &str, n: u64) -> bool {
+        let Some(place) = kind.names().iter().position(|known| *known == name && can_be_reached(known))
+        else {
+            return false;
+        };
+        let Coverage {
+            full: _,
+            faults,
+            losses,
+            packets,
+            reasons,
+            wakes,
+            stages,
+            limits,
+            outcomes,
+            misdeeds,
+            workloads,
+        } = self;
+        let count = match kind {
+            Kind::Fault => faults.entry(FAULTS[place]).or_insert(0),
+            Kind::Loss => &mut losses[place],
+            Kind::Packet => &mut packets[place],
+            Kind::AckReason => &mut reasons[place],
+            Kind::Wake => &mut wakes[place],
+            Kind::Stage => &mut stages[place],
+            Kind::Limit => &mut limits[place],
+            Kind::Outcome => &mut outcomes[place],
+            Kind::Misdeed => &mut misdeeds[place],
+            Kind::Workload => &mut workloads[place],
+        };
+        *count += n;
+        true
+    }
+
+    fn is_reachable(&self, kind: Kind, name: &str) -> bool {
+        if self.full { is_reached_by_tasks(kind, name) } else { !OF_TASKS.contains(&name) }
     }
 
     /// What a campaign is to reach and did not.
@@ -400,6 +621,11 @@ impl fmt::Display for Coverage {
         }
         Ok(())
     }
+}
+
+/// The name of an end of a call.
+pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
+    OUTCOMES[outcome_index(outcome)]
 }
 
 /// Place in [`OUTCOMES`].
@@ -448,6 +674,21 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(coverage.zeroes().len(), coverage.table().len() - expected.len());
         assert_eq!(AckReason::Idle.name(), "IDLE");
+    }
+
+    #[test]
+    fn counts_can_be_taken_apart_and_added_up_again() {
+        let mut coverage = Coverage::default();
+        for (n, (kind, name, _)) in (1..).zip(Coverage::default().table()) {
+            assert!(coverage.add(kind, name, n) && coverage.add(kind, name, n));
+            assert_eq!(coverage.count(kind, name), Some(2 * n));
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert!(coverage.zeroes().is_empty());
+        for (kind, name) in [(Kind::Outcome, "(other)"), (Kind::Packet, ""), (Kind::Limit, "busy")] {
+            assert!(!coverage.add(kind, name, 1));
+            assert_eq!(coverage.count(kind, name), None);
+        }
     }
 
     #[test]

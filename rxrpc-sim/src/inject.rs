@@ -1,13 +1,17 @@
-//! Packets of an attacker who sees nothing of the traffic: all he can do is guess.
+//! Packets of attackers. Most see nothing of the traffic, and all they can do is guess; some have seen a packet pass.
 
 use rxrpc_proto::wire::{
     AbortCode, AckFields, AckReason, Flags, Header, PacketType, Trailer, emit_abort, emit_ack,
 };
 
+use crate::insider;
 use crate::packet::{NodeId, Packet, inside, stranger};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 use crate::world::World;
+
+/// Share of the attackers with a node's address who have seen a packet pass.
+const INSIDERS: f64 = 0.5;
 
 /// Let `count` packets that claim to be of node `claims`, or of strangers, arrive at node `to`.
 pub(crate) fn inject(
@@ -20,14 +24,19 @@ pub(crate) fn inject(
 ) {
     let ipv6 = |node: NodeId| scenario.nodes.get(usize::from(node)).is_some_and(|n| n.ipv6);
     let start = rng.next_u32();
+    let overheard = world.overheard(to).filter(|_| claims.is_some() && rng.chance(INSIDERS));
     for i in 0..count {
-        let src = match claims {
-            Some(node) => inside(node, ipv6(node)),
-            None => stranger(start.wrapping_add(i / 4)),
+        let src = match (overheard, claims) {
+            (Some(overheard), _) => overheard.src,
+            (None, Some(node)) => inside(node, ipv6(node)),
+            (None, None) => stranger(start.wrapping_add(i / 4)),
         };
-        world.coverage.fault("injected");
         let mut bytes = world.pool.copy(&[]);
-        make(&mut rng, &mut bytes);
+        match overheard {
+            Some(overheard) => insider::make(&mut rng, &overheard.header, &mut bytes),
+            None => make(&mut rng, &mut bytes),
+        }
+        world.coverage.fault(if overheard.is_some() { "injected-inside" } else { "injected" });
         world.inject(
             to,
             Packet {
@@ -38,7 +47,7 @@ pub(crate) fn inject(
                 df: false,
                 ecn: 0,
                 origin: None,
-                damaged: false,
+                damaged: overheard.is_some(),
                 copy: false,
                 late: false,
                 chain: 0,

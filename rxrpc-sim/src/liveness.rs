@@ -13,6 +13,8 @@ use crate::scenario::{Distribution, ElementKind, EndpointSpec, LinkSpec, Micros,
 
 /// Round trips that a call may take beyond its back-off.
 const ROUND_TRIPS: u64 = 64;
+/// Questions about a call not begun that a server answers, at most.
+const EARLY_ANSWERS: u64 = 4;
 /// Bytes of the smallest packets that large data is cut into.
 const PACKET: u64 = 472;
 
@@ -129,7 +131,8 @@ impl<'a> Bounds<'a> {
             time += self.keepalive * (2 + packets.min(200));
         }
         if self.forgotten {
-            time += self.silence + 2 * self.keepalive;
+            // A server that never saw the call answers so many questions about it before it is silent.
+            time += self.silence + (2 + EARLY_ANSWERS) * self.keepalive;
         }
         // A question about a window, or to a new address, or for a proof, is asked again after a while.
         time + self.keepalive.min(1_000_000) * 3

@@ -1,7 +1,10 @@
 //! Watching a run: for traces, captures and pages.
 
-use rxrpc_proto::{Event, Instant, NetworkError, Wake};
+use std::fmt;
 
+use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
+
+use crate::coverage::LOSSES;
 use crate::oracle::Violation;
 use crate::packet::{NodeId, Packet};
 
@@ -54,6 +57,32 @@ impl LossReason {
         LossReason::Overflow,
         LossReason::Down,
     ];
+
+    /// Its name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        LOSSES[self as usize]
+    }
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LossReason::Loss => "by chance",
+            LossReason::Script => "by the script",
+            LossReason::QueueFull => "queue full",
+            LossReason::CoDel => "CoDel",
+            LossReason::TooLarge => "too large for the path",
+            LossReason::Fragment => "a fragment was lost",
+            LossReason::Partition => "partition",
+            LossReason::Checksum => "wrong checksum",
+            LossReason::NoMapping => "no mapping at the address translator",
+            LossReason::Refused => "refused by a router",
+            LossReason::NoRoute => "no such address",
+            LossReason::Overflow => "receive buffer full",
+            LossReason::Down => "node down",
+        })
+    }
 }
 
 /// What became of a packet.
@@ -88,6 +117,12 @@ pub trait Observer {
     /// A node's endpoint told its application something.
     fn event(&mut self, now: Instant, node: NodeId, event: &Event) {
         let _ = (now, node, event);
+    }
+
+    /// The state of a call of a node's endpoint: of every call whenever the node has had something to do, and
+    /// of one that is told of an end before its application can forget it. Often nothing has changed.
+    fn sample(&mut self, now: Instant, node: NodeId, call: &CallInfo) {
+        let _ = (now, node, call);
     }
 
     /// A node was told of an error about packets to an address.

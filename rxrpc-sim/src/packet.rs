@@ -96,23 +96,38 @@ pub fn outside(node: NodeId, port: u16, ipv6: bool) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
+/// Another address of the same host, same port.
+#[must_use]
+pub(crate) fn elsewhere(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) => {
+            let [a, _, high, low] = ip.octets();
+            Ipv4Addr::new(a, 2, high, low).into()
+        }
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !(0xffff << 112) | 0xfd02 << 112).into(),
+    };
+    SocketAddr::new(ip, addr.port())
+}
+
 /// Address of somebody who is no node.
 #[must_use]
 pub fn stranger(n: u32) -> SocketAddr {
     let [_, _, high, low] = n.to_be_bytes();
-    SocketAddr::new(Ipv4Addr::new(198, 18, high, low).into(), 1024 + (n % 50_000) as u16)
+    // Now and then one that nobody can answer.
+    let port = if n.is_multiple_of(64) { 0 } else { 1024 + (n % 50_000) as u16 };
+    SocketAddr::new(Ipv4Addr::new(198, 18, high, low).into(), port)
 }
 
-/// The node that an address, its own or its translator's, belongs to.
+/// The node that an address, one of its own or its translator's, belongs to.
 #[must_use]
 pub fn node_at(addr: &SocketAddr) -> Option<NodeId> {
     match addr.ip() {
         IpAddr::V4(ip) => match ip.octets() {
-            [10, 0 | 1, high, low] => u16::from_be_bytes([high, low]).checked_sub(1),
+            [10, 0..=2, high, low] => u16::from_be_bytes([high, low]).checked_sub(1),
             _ => None,
         },
         IpAddr::V6(ip) => match ip.segments() {
-            [0xfd00 | 0xfd01, .., node] => node.checked_sub(1),
+            [0xfd00..=0xfd02, .., node] => node.checked_sub(1),
             _ => None,
         },
     }
@@ -128,6 +143,7 @@ mod tests {
             for v6 in [false, true] {
                 assert_eq!(node_at(&inside(node, v6)), Some(node));
                 assert_eq!(node_at(&outside(node, 5, v6)), Some(node));
+                assert_eq!(node_at(&elsewhere(inside(node, v6))), Some(node));
             }
         }
         assert_eq!(node_at(&stranger(7)), None);

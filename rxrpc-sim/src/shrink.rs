@@ -2,7 +2,7 @@
 
 use crate::campaign::run;
 use crate::oracle::Oracle;
-use crate::scenario::{ClockSpec, Ending, EndpointSpec, NodeSpec, Scenario, SocketSpec, Transfer};
+use crate::scenario::{ClockSpec, Ending, EndpointSpec, NodeSpec, Scenario, SocketSpec, TaskSpec, Transfer};
 use crate::sim::Harness;
 
 /// What shrinking came to.
@@ -63,6 +63,7 @@ fn lists(best: &mut Scenario, attempt: &mut Attempt<'_>) -> bool {
     any |= thin(best, attempt, |s| s.calls.len(), |s, at, n| drop(s.calls.drain(at..at + n)));
     any |= thin(best, attempt, |s| s.actions.len(), |s, at, n| drop(s.actions.drain(at..at + n)));
     any |= thin(best, attempt, |s| s.versions.len(), |s, at, n| drop(s.versions.drain(at..at + n)));
+    any |= thin(best, attempt, |s| s.links.len(), |s, at, n| drop(s.links.drain(at..at + n)));
     for link in 0..best.links.len() {
         any |= thin(
             best,
@@ -143,6 +144,10 @@ fn node_changes(i: usize) -> Vec<Change> {
         on(i, |n| n.clock = ClockSpec::default()),
         on(i, |n| n.nat = None),
         on(i, |n| n.services = NodeSpec::default().services),
+        on(i, |n| n.tasks = TaskSpec::default()),
+        on(i, |n| n.tasks.cancelled = 0.0),
+        on(i, |n| n.tasks.spurious = 0.0),
+        on(i, |n| n.tasks.mixed = false),
     ]
 }
 
@@ -165,6 +170,7 @@ fn call_changes(i: usize) -> Vec<Change> {
     vec![
         on(i, |c| c.repeat = 1),
         on(i, |c| c.ending = Ending::Normal),
+        on(i, |c| c.ending_after = 0),
         on(i, |c| c.work = 0),
         on(i, |c| plain(&mut c.request)),
         on(i, |c| plain(&mut c.reply)),

@@ -1,5 +1,6 @@
 //! A run: nodes and links put together, and the order in which everything happens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use rxrpc_proto::Instant;
 use crate::coverage::Coverage;
 use crate::inject;
 use crate::liveness::Liveness;
-use crate::net::{Control, Element, Nat, Propagation, build, network_error};
+use crate::net::{Control, Element, Gate, Nat, Propagation, build, network_error};
 use crate::node::DirectNode;
 use crate::observer::Observer;
-use crate::oracle::{Oracle, Oracles, Violation};
+use crate::oracle::{Figures, Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, inside};
 use crate::queue::Happening;
 use crate::rng::Streams;
-use crate::scenario::{ActionKind, Scenario, us};
+use crate::scenario::{ActionKind, ElementKind, ElementSpec, LinkSpec, Scenario, us};
 use crate::trace::{Record, Trace};
 use crate::world::World;
 
@@ -50,6 +51,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// Hash over every datagram, timer and event, and how many they were.
     pub trace: Trace,
+    /// How much the calls carried, and when.
+    pub figures: Figures,
     /// Datagrams that nodes sent.
     pub datagrams: u64,
     /// Events simulated.
@@ -58,6 +61,8 @@ pub struct Report {
     pub calls: u64,
     /// Of them, with success.
     pub succeeded: u64,
+    /// How calls ended at their clients, by the names of coverage.
+    pub ends: BTreeMap<&'static str, u64>,
     /// The time at the end of the run.
     pub ended: Instant,
     /// How long the live calls took to end once the faults had, and how long they might have.
@@ -119,6 +124,9 @@ impl Sim {
             events: 0,
             at_once: 0,
         };
+        if sim.scenario.actions.iter().any(|a| matches!(a.kind, ActionKind::Inject { .. })) {
+            sim.world.listen();
+        }
         for i in 0..sim.scenario.actions.len() {
             let at = Instant::ORIGIN + us(sim.scenario.actions[i].at);
             sim.world.queue.push(at, Happening::Action(i as u32));
@@ -161,16 +169,35 @@ impl Sim {
     pub fn report(self) -> Report {
         Report {
             seed: self.scenario.seed,
-            violations: self.world.oracles.violations().to_vec(),
+            violations: self.violations(),
             trace: self.world.trace,
+            figures: self.world.oracles.figures,
             datagrams: self.world.datagrams,
             events: self.events,
             calls: self.world.oracles.ledger.ended,
             succeeded: self.world.oracles.ledger.succeeded,
+            ends: self.world.oracles.ledger.ends,
             ended: self.world.now,
             recovery: self.liveness.recovery(),
             coverage: self.world.coverage,
         }
+    }
+
+    /// What was found wrong; and at the end of a run that was well so far, what of it was not as expected.
+    fn violations(&self) -> Vec<Violation> {
+        let found = self.world.oracles.violations();
+        if self.phase != Phase::Over || !found.is_empty() {
+            return found.to_vec();
+        }
+        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        unmet.extend(self.scenario.expect.missed(&self.world.oracles.figures, self.world.datagrams));
+        let violation = |text: String| Violation {
+            at: self.world.now,
+            node: None,
+            oracle: Oracle::Expectation,
+            text: format!("expected {text}"),
+        };
+        unmet.into_iter().map(violation).collect()
     }
 
     /// Let the next thing happen. False once the run is over.
@@ -187,7 +214,12 @@ impl Sim {
         if next.is_none_or(|at| at > limit) {
             return self.end_phase(limit);
         }
-        let Some((at, what)) = self.world.queue.pop() else { return self.end_phase(limit) };
+        self.happen() || self.end_phase(limit)
+    }
+
+    /// Let the next thing in the queue happen, whatever the phase. False if there is none.
+    pub(crate) fn happen(&mut self) -> bool {
+        let Some((at, what)) = self.world.queue.pop() else { return false };
         self.count(at);
         match what {
             Happening::Packet(key) => {
@@ -199,6 +231,39 @@ impl Sim {
         }
         self.dispatch_ready();
         true
+    }
+
+    /// When the next thing happens.
+    #[cfg(feature = "full")]
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.world.queue.next_at()
+    }
+
+    /// Have time come to this instant even if nothing happens then.
+    #[cfg(feature = "full")]
+    pub(crate) fn be_there_at(&mut self, at: Instant) {
+        self.world.queue.push(at, Happening::Wake(0));
+    }
+
+    /// What was found wrong so far.
+    #[cfg(feature = "full")]
+    pub(crate) fn found(&self) -> &[Violation] {
+        self.world.oracles.violations()
+    }
+
+    /// Ask all nodes when they want to be woken: something was done to them from outside.
+    #[cfg(feature = "full")]
+    pub(crate) fn stir(&mut self) {
+        (0..self.scenario.nodes.len()).for_each(|node| self.settle(node));
+    }
+
+    /// All faults end, if they have not.
+    #[cfg(feature = "full")]
+    pub(crate) fn heal_now(&mut self) {
+        if self.phase == Phase::Faults {
+            self.heal();
+            self.dispatch_ready();
+        }
     }
 
     fn count(&mut self, at: Instant) {
@@ -380,10 +445,11 @@ impl Sim {
                 self.elements[node].finish(now, &mut self.world);
             }
         }
-        if let Some(observer) = &mut self.world.observer {
-            self.world.oracles.violations().iter().for_each(|v| observer.violation(v));
-        }
         self.enter(Phase::Over);
+        let violations = self.violations();
+        if let Some(observer) = &mut self.world.observer {
+            violations.iter().for_each(|v| observer.violation(v));
+        }
         false
     }
 }
@@ -408,9 +474,10 @@ fn lay_links(scenario: &Scenario, elements: &mut Vec<Box<dyn Element>>) -> Vec<V
     for from in 0..count {
         for to in 0..count {
             let mut chain: Vec<u32> = nats[from].into_iter().collect();
-            let link = scenario.links.iter().find(|l| (usize::from(l.from), usize::from(l.to)) == (from, to));
+            let link = link_between(scenario, from, to);
+            let back = link_between(scenario, to, from);
             if let Some(link) = link {
-                chain.extend(link.elements.iter().map(|spec| add(build(spec, &streams))));
+                chain.extend(link.elements.iter().map(|spec| add(element(spec, back, &streams))));
             }
             let delay = link.map_or(scenario.delay, |l| l.delay);
             chain.push(add(Box::new(Propagation::new(delay))));
@@ -420,4 +487,19 @@ fn lay_links(scenario: &Scenario, elements: &mut Vec<Box<dyn Element>>) -> Vec<V
         }
     }
     chains
+}
+
+fn link_between(scenario: &Scenario, from: usize, to: usize) -> Option<&LinkSpec> {
+    scenario.links.iter().find(|l| (usize::from(l.from), usize::from(l.to)) == (from, to))
+}
+
+/// An element of a link. A partition knows when the way `back` is closed as well.
+fn element(spec: &ElementSpec, back: Option<&LinkSpec>, streams: &Streams) -> Box<dyn Element> {
+    let ElementKind::Gate(closed) = &spec.kind else { return build(spec, streams) };
+    let times = |spec: &ElementSpec| match &spec.kind {
+        ElementKind::Gate(closed) => closed.clone(),
+        _ => Vec::new(),
+    };
+    let back = back.map(|link| link.elements.iter().flat_map(times).collect());
+    Box::new(Gate::new(closed.clone(), back.unwrap_or_default()))
 }

@@ -7,11 +7,14 @@ use crate::rng::{Rng, Streams};
 use crate::scenario::{
     Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, Ending,
     EndpointSpec, IcmpKind, LinkSpec, LossModel, Match, Micros, Mishap, MtuSpec, NatSpec, NodeSpec, RateSpec,
-    Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, Transfer, VersionSpec,
+    Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, TaskSpec, Transfer, VersionSpec,
 };
 
 const MS: Micros = 1_000;
 const SECOND: Micros = 1_000_000;
+
+/// Number of the fault of links that is a partition.
+const PARTITION: u64 = 12;
 
 /// The service that clients who ask for an upgrade are moved to.
 const NEWER: u16 = SERVICE + 1;
@@ -34,7 +37,19 @@ pub fn scenario(seed: u64) -> Scenario {
     links(&mut streams.stream("swarm-links", 0), &mut scenario);
     calls(&mut streams.stream("swarm-calls", 0), &mut scenario, servers);
     actions(&mut streams.stream("swarm-actions", 0), &mut scenario);
+    let mut rng = streams.stream("swarm-tasks", 0);
+    scenario.nodes.iter_mut().for_each(|node| node.tasks = tasks(&mut rng));
     scenario
+}
+
+fn tasks(rng: &mut Rng) -> TaskSpec {
+    TaskSpec {
+        shuffled: rng.chance(0.5),
+        moving: rng.chance(0.3),
+        mixed: rng.chance(0.7),
+        cancelled: *rng.pick(&[0.0, 0.0, 0.02, 0.3]),
+        spurious: *rng.pick(&[0.0, 0.0, 0.1]),
+    }
 }
 
 fn node(rng: &mut Rng, id: u32, client_only: bool) -> NodeSpec {
@@ -140,6 +155,8 @@ fn links(rng: &mut Rng, scenario: &mut Scenario) {
     let p = *rng.pick(&[0.0, 0.08, 0.15, 0.3]);
     let on: Vec<u64> = (0..KINDS).filter(|_| rng.chance(p)).collect();
     let count = scenario.nodes.len() as u16;
+    // Half of the partitions cut all links at the same time, both ways; the others each link by itself.
+    let cut = (on.contains(&PARTITION) && rng.chance(0.5)).then(|| partition(rng, scenario.heal_at));
     let mut id = 0;
     for from in 0..count {
         for to in (0..count).filter(|to| *to != from) {
@@ -147,7 +164,11 @@ fn links(rng: &mut Rng, scenario: &mut Scenario) {
             for kind in &on {
                 if rng.chance(0.7) {
                     id += 1;
-                    elements.push(ElementSpec { id, kind: element(rng, *kind, scenario) });
+                    let kind = match &cut {
+                        Some(cut) if *kind == PARTITION => cut.clone(),
+                        _ => element(rng, *kind, scenario),
+                    };
+                    elements.push(ElementSpec { id, kind });
                 }
             }
             let spread = *rng.pick(&[1, 1, 1, 3]);
@@ -196,17 +217,19 @@ fn element(rng: &mut Rng, kind: u64, scenario: &Scenario) -> ElementKind {
             fragment: rng.chance(0.6),
             fragment_loss: *rng.pick(&[0.0, 0.05]),
         }),
-        12 => {
-            let from = rng.below(scenario.heal_at);
-            let lasts = *rng.pick(&[200 * MS, 3 * SECOND, 25 * SECOND]);
-            ElementKind::Gate(vec![(from, from + lasts)])
-        }
+        PARTITION => partition(rng, scenario.heal_at),
         _ => ElementKind::Icmp {
             p: often / 10.0,
             after: *rng.pick(&[0, 100 * MS, 4 * SECOND]),
             kind: icmp(rng),
         },
     }
+}
+
+fn partition(rng: &mut Rng, heal_at: Micros) -> ElementKind {
+    let from = rng.below(heal_at);
+    let lasts = *rng.pick(&[200 * MS, 3 * SECOND, 25 * SECOND]);
+    ElementKind::Gate(vec![(from, from + lasts)])
 }
 
 fn loss(rng: &mut Rng) -> LossModel {

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use rxrpc_proto::{Event, Instant, NetworkError, Wake};
+use rxrpc_proto::wire::{Header, PacketType};
+use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
 use slab::Slab;
 
 use crate::coverage::Coverage;
+use crate::insider::Overheard;
 use crate::observer::{Fate, LossReason, Observer};
 use crate::oracle::{Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, Pool, node_at};
@@ -39,6 +41,8 @@ pub struct World {
     pub(crate) observer: Option<Box<dyn Observer>>,
     pub(crate) nodes: u16,
     next_packet: u64,
+    /// By node: the last packet that arrived, if an attacker wants to know.
+    overheard: Option<Vec<Option<Overheard>>>,
     /// Datagrams sent.
     pub(crate) datagrams: u64,
 }
@@ -58,6 +62,7 @@ impl World {
             observer: None,
             nodes,
             next_packet: 0,
+            overheard: None,
             datagrams: 0,
         }
     }
@@ -72,6 +77,27 @@ impl World {
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.observer.is_some()
+    }
+
+    /// An attacker listens.
+    pub(crate) fn listen(&mut self) {
+        self.overheard = Some(vec![None; usize::from(self.nodes)]);
+    }
+
+    /// What an attacker knows of the traffic to a node.
+    pub(crate) fn overheard(&self, to: NodeId) -> Option<Overheard> {
+        *self.overheard.as_ref()?.get(usize::from(to))?
+    }
+
+    fn overhear(&mut self, to: NodeId, packet: &Packet) {
+        let Some(place) = self.overheard.as_mut().and_then(|all| all.get_mut(usize::from(to))) else {
+            return;
+        };
+        if let Some((header, _)) = packet.origin.and_then(|_| Header::parse(&packet.bytes).ok())
+            && matches!(header.packet_type, PacketType::Data | PacketType::Ack)
+        {
+            *place = Some(Overheard { header, src: packet.src });
+        }
     }
 
     fn observe(&mut self, packet: &Packet, fate: Fate) {
@@ -151,11 +177,22 @@ impl World {
         self.pool.give(packet.bytes);
     }
 
-    /// A packet has reached a node, which takes it.
+    /// A packet has reached a node, which takes it and looks at it before it does anything else.
     pub fn delivered(&mut self, to: NodeId, packet: &Packet) {
+        self.arrived(to, packet);
+        self.read(to, packet);
+    }
+
+    /// A packet has reached the socket of a node.
+    pub(crate) fn arrived(&mut self, to: NodeId, packet: &Packet) {
         let word = u64::from(packet.damaged) | (u64::from(packet.src.port()) << 8);
         self.trace.add(Record::Delivered, self.now.as_nanos(), u32::from(to), packet.id, word);
         self.observe(packet, Fate::Delivered);
+    }
+
+    /// A node looks at a packet that has reached it.
+    pub(crate) fn read(&mut self, to: NodeId, packet: &Packet) {
+        self.overhear(to, packet);
         let now = self.now;
         self.oracles.on_delivered(now, to, packet, &mut self.coverage);
     }
@@ -195,6 +232,13 @@ impl World {
         self.trace.add(Record::Event, self.now.as_nanos(), u32::from(node), a, b);
         if let Some(observer) = &mut self.observer {
             observer.event(self.now, node, event);
+        }
+    }
+
+    /// The state of a call of a node's endpoint. Only for who watches: it is no part of the trace.
+    pub fn sample(&mut self, node: NodeId, call: &CallInfo) {
+        if let Some(observer) = &mut self.observer {
+            observer.sample(self.now, node, call);
         }
     }
 

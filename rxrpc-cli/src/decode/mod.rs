@@ -26,6 +26,7 @@ mod help;
 #[cfg(test)]
 mod hostile;
 mod json;
+pub(crate) mod live;
 mod net;
 mod offload;
 mod packet;
@@ -59,6 +60,11 @@ pub(crate) struct Args {
     /// are Rx beyond doubt, with everything else that goes between the same two addresses and ports.
     #[arg(long = "port", short = 'p', value_name = "N")]
     ports: Vec<u16>,
+    /// Take only what was captured on this interface of a pcapng file.
+    ///
+    /// A capture of several interfaces may have each packet more than once, as those of `rxrpc sim run` have.
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
     /// Print JSON lines: an object a packet, then one a call, then one about the capture.
     #[arg(long)]
     json: bool,
@@ -121,7 +127,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let stdout = io::stdout();
     let colour = !args.json && AutoStream::choice(&stdout) != ColorChoice::Never;
     let mut out = BufWriter::new(stdout.lock());
-    let done = Source::open(&args.file).and_then(|source| Decoder::new(args, colour, &mut out).run(&source));
+    let done = Source::open(&args.file).and_then(|source| {
+        let source = match &args.interface {
+            Some(name) => source.of_interface(name),
+            None => source,
+        };
+        Decoder::new(args, colour, &mut out).run(&source)
+    });
     match done {
         Ok(()) | Err(Stop::Closed) => Ok(()),
         Err(Stop::Capture(text)) => Err(Failure::Local(format!("{}: {text}", args.file.display()))),

@@ -118,7 +118,8 @@ pub(super) fn packets(datagram: &Datagram) -> Vec<Packet> {
         .collect()
 }
 
-fn packet(datagram: &Datagram, octets: &[u8], len: usize) -> Packet {
+/// One packet, which is `len` octets long if the capture has cut it.
+pub(super) fn packet(datagram: &Datagram, octets: &[u8], len: usize) -> Packet {
     let header = Header::parse(octets).ok();
     let (content, fault) = match header {
         Some((header, body)) if header.packet_type == PacketType::Data => data(&header, body, len),

@@ -183,14 +183,16 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let (live, wakers) = {
+        let (news, wakers) = {
             let mut state = self.handle.lock();
             let live = state.proto.call(self.id).is_some_and(|call| call.outcome().is_none());
             let replying = live && !self.client && self.finished;
-            (live, if replying { state.detach(self.id) } else { state.release(self.id) })
+            let wakers = if replying { state.detach(self.id) } else { state.release(self.id) };
+            // With its last call, a peer begins to be forgotten.
+            (live || state.has_sooner_deadline(), wakers)
         };
         drop(wakers);
-        if live {
+        if news {
             self.handle.kick();
         }
     }

@@ -99,11 +99,17 @@ impl SendHalf {
         }
         let mut tally = Tally { now, ack, rtt, bounds, acked: 0, named: false, newest_sent: None };
         self.hard_ack(moved, &mut tally);
-        self.soft_ack(newer, &mut tally);
+        if moved > 0 {
+            self.release();
+        }
+        let reneged = self.soft_ack(newer, &mut tally);
         let Tally { acked, named, newest_sent, .. } = tally;
         if let Some(newest_sent) = newest_sent {
             self.cc.on_ack(&AckSample { acked, in_flight, newest_sent });
             self.backoff = 0;
+        }
+        if reneged {
+            self.on_reneged(now, bounds, rtt);
         }
         self.after_ack(now, acked > 0, rtt, bounds);
         Ok(AckEffect::Used { progress: acked > 0 || moved > 0, named })
@@ -132,12 +138,19 @@ impl SendHalf {
         }
         if count > 0 {
             let start = self.packets.front().map_or(u64::MAX, |p| p.offset);
-            self.buffer.forget_before(start.min(self.cut_offset()));
+            self.acknowledged = start.min(self.cut_offset());
+            self.buffer.forget_before(self.acknowledged);
         }
     }
 
-    fn soft_ack(&mut self, newer: bool, tally: &mut Tally<'_>) {
-        for (i, octet) in tally.ack.table.iter().enumerate() {
+    /// True if the peer dropped something.
+    fn soft_ack(&mut self, newer: bool, tally: &mut Tally<'_>) -> bool {
+        let mut reneged = false;
+        // A table ends with the last packet that the peer has, so it has none beyond. A PING may come without one.
+        let told =
+            if tally.ack.reason == AckReason::Ping { tally.ack.table.len() } else { self.packets.len() };
+        let rest = core::iter::repeat(&0);
+        for (i, octet) in tally.ack.table.iter().chain(rest).enumerate().take(told) {
             let received = Ack::received(*octet);
             let Some(packet) = self.packets.get_mut(i) else { break };
             if received && !packet.acked {
@@ -156,8 +169,10 @@ impl SendHalf {
                 packet.acked = false;
                 self.soft_acked = self.soft_acked.saturating_sub(1);
                 self.in_flight += 1;
+                reneged = true;
             }
         }
+        reneged
     }
 
     /// A packet is newly known to have arrived.
@@ -183,13 +198,18 @@ impl SendHalf {
             self.recovery_end = None;
             self.rack.on_recovered();
         }
+        if self.is_held() {
+            return;
+        }
         self.detect_losses(now, &PathTimes { min_rtt: rtt.min(), smoothed: rtt.smoothed() });
         self.settle_timer(now, progress, rtt, bounds);
     }
 
     /// Keep the one timer true to what is outstanding.
     pub(crate) fn settle_timer(&mut self, now: Instant, progress: bool, rtt: &Rtt, bounds: &RtoBounds) {
-        if !self.is_under_way() {
+        if self.is_held() {
+            // The time-out that ends it is set.
+        } else if !self.is_under_way() {
             self.timer = None;
         } else if !matches!(self.timer, Some(LossTimer::Reorder(_))) && (progress || self.timer.is_none()) {
             self.arm_timeout(now, bounds, rtt);
@@ -205,6 +225,7 @@ impl SendHalf {
         {
             rtt.implicit_sample(now, now.saturating_duration_since(packet.sent.at), bounds);
         }
+        self.release();
         self.una = self.next;
         self.newest_ack = (self.next, self.newest_ack.1);
         self.packets.clear();
@@ -215,7 +236,8 @@ impl SendHalf {
         self.recovery_end = None;
         self.backoff = 0;
         self.timer = None;
-        self.buffer.forget_before(self.cut_offset());
+        self.acknowledged = self.cut_offset();
+        self.buffer.forget_before(self.acknowledged);
     }
 }
 
@@ -318,6 +340,21 @@ mod tests {
         old.own_serial = 51;
         half.on_ack(ms(22), &old, &mut rtt, &BOUNDS).unwrap();
         assert_eq!((half.in_flight, half.soft_acked), (2, 1));
+    }
+
+    #[test]
+    fn what_a_newer_table_does_not_reach_the_peer_has_dropped() {
+        let (mut half, mut rtt) = (sending(3), Rtt::default());
+        let mut a = ack(1, 3, 0, &[0, 1, 1]);
+        a.own_serial = 50;
+        half.on_ack(ms(20), &a, &mut rtt, &BOUNDS).unwrap();
+        let ping = AckInput { reason: AckReason::Ping, own_serial: 51, ..ack(2, 1, 0, &[]) };
+        half.on_ack(ms(21), &ping, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (0, 2), "a question may come without a table");
+        let answer = AckInput { own_serial: 52, ..ack(2, 1, 0, &[]) };
+        half.on_ack(ms(22), &answer, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (2, 0));
+        assert!(half.timer.is_some(), "they are sent again");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) use timers::Deadlines;
 use crate::config::BusyPolicy;
 use crate::error::CallError;
 use crate::event::News;
-use crate::recovery::Controller;
+use crate::recovery::{Controller, RtoBounds, Rtt};
 use crate::stats::CallStats;
 use crate::time::Instant;
 
@@ -225,10 +225,13 @@ impl Call {
     }
 
     /// What the call has done, with the values of the moment.
-    pub(crate) fn stats(&self, srtt: Option<Duration>) -> CallStats {
+    pub(crate) fn stats(&self, rtt: &Rtt, bounds: &RtoBounds) -> CallStats {
         CallStats {
-            srtt,
+            srtt: rtt.smoothed(),
+            rto: rtt.rto(bounds, self.send.backoff),
             congestion_window: self.send.cc.window(),
+            slow_start_threshold: self.send.cc.threshold(),
+            bytes_acknowledged: self.send.acknowledged,
             peer_window: self.send.peer_window,
             in_flight: self.send.in_flight,
             bytes_received: self.recv.received(),

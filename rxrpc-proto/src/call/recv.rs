@@ -174,7 +174,7 @@ impl RecvHalf {
         }
         self.largest = self.largest.max(payload.len());
         if seq > self.base {
-            if seq - self.base >= MAX_SACK as u32 {
+            if seq - self.base >= MAX_SACK as u32 || self.cost_of_holes(seq) + payload.len() > free {
                 return Ok(Arrival::BeyondWindow);
             }
             self.hold(seq, last, payload);
@@ -201,6 +201,12 @@ impl RecvHalf {
     fn holds(&self, seq: u32) -> bool {
         let i = seq.wrapping_sub(self.base) as usize;
         self.held.get(i).is_some_and(Option::is_some)
+    }
+
+    /// What keeping a packet ahead costs for the places of those before it that are missing.
+    fn cost_of_holes(&self, seq: u32) -> usize {
+        let ahead = seq.wrapping_sub(self.base) as usize;
+        PIECE_COST * ahead.saturating_sub(self.held.len())
     }
 
     fn note_accepted(&mut self, seq: u32, last: bool) {

@@ -25,6 +25,9 @@ pub(crate) struct SentPacket {
     pub(crate) sampled: bool,
 }
 
+/// How often a peer may drop what it has acknowledged softly before it is given time.
+const RENEGES_AT_ONCE: u32 = 3;
+
 /// The next new packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fresh {
@@ -55,6 +58,8 @@ pub(crate) struct SendHalf {
     pub(crate) next: u32,
     /// Stream offset of the next new packet.
     cut: u64,
+    /// Stream offset up to which the peer has acknowledged everything for good.
+    pub(crate) acknowledged: u64,
     /// Data before this offset goes out even in a packet that is not full.
     flushed: u64,
     /// No more data follows.
@@ -77,10 +82,12 @@ pub(crate) struct SendHalf {
     pub(crate) recovery_end: Option<u32>,
     /// Time-outs in a row.
     pub(crate) backoff: u32,
+    /// How often the peer dropped what it had acknowledged softly, since it last acknowledged anything for good.
+    dropped: u32,
+    /// It did so time and again: nothing goes out before the time-out.
+    held: bool,
     /// Doubling makes no time-out longer than this.
     longest_back_off: Duration,
-    /// How often the peer dropped what it had acknowledged softly.
-    turned_away: u32,
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
@@ -100,6 +107,7 @@ impl SendHalf {
             una: 1,
             next: 1,
             cut: 0,
+            acknowledged: 0,
             flushed: 0,
             finished: false,
             last_sent: false,
@@ -112,8 +120,9 @@ impl SendHalf {
             cc: NewReno::new(threshold),
             recovery_end: None,
             backoff: 0,
+            dropped: 0,
+            held: false,
             longest_back_off: silence / 4,
-            turned_away: 0,
             timer: None,
             newest_ack: (1, 0),
             newest_ack_serial: None,
@@ -166,7 +175,8 @@ impl SendHalf {
 
     /// The next new packet of at most `max` bytes that may be sent now.
     pub(crate) fn fresh(&self, max: usize) -> Option<Fresh> {
-        if self.last_sent || self.window_room() == 0 || self.in_flight >= self.cc.window() {
+        let full = self.window_room() == 0 || self.in_flight >= self.cc.window();
+        if self.last_sent || full || self.is_held() {
             return None;
         }
         self.cut_next(max)
@@ -226,7 +236,10 @@ impl SendHalf {
         {
             self.lost.pop_front();
         }
-        if self.lost.is_empty() || (self.in_flight >= self.cc.window() && self.is_repairing()) {
+        if self.lost.is_empty()
+            || self.is_held()
+            || (self.in_flight >= self.cc.window() && self.is_repairing())
+        {
             return None;
         }
         self.lost.iter().find_map(|&seq| self.resendable(seq).map(|packet| (seq, packet)))
@@ -255,22 +268,61 @@ impl SendHalf {
         }
     }
 
-    /// The peer dropped all it had acknowledged softly: it is sent again when the time-out comes, which waits
-    /// longer each time this happens.
+    /// The peer turned the call away and dropped what it had: all is sent again when the time-out comes, which
+    /// waits longer each time this happens. Until then nothing goes out: what crosses on the way may make the peer
+    /// begin the call again and turn that away too, and each of its answers would draw the next packets.
     pub(crate) fn on_turned_away(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
         if self.soft_acked == 0 {
+            // What it had may be told later yet; the time-out that runs is wait enough.
+            if !matches!(self.timer, Some(LossTimer::Timeout(_))) {
+                self.arm_timeout(now, bounds, rtt);
+            }
+            self.held = true;
             return;
         }
+        self.unacknowledge();
+        self.on_dropped(now, bounds, rtt, 0);
+    }
+
+    /// Nothing that was acknowledged softly is with the peer any more: all of it is in flight again.
+    fn unacknowledge(&mut self) {
         for packet in &mut self.packets {
-            // What waits to be sent again waits for the time-out as well, or each ACK and BUSY would draw the next.
             let was_acked = core::mem::take(&mut packet.acked);
             self.in_flight += u32::from(core::mem::take(&mut packet.lost) || was_acked);
         }
         self.lost.clear();
         self.soft_acked = 0;
-        self.turned_away += 1;
-        self.backoff = self.turned_away;
-        self.arm_timeout(now, bounds, rtt);
+    }
+
+    /// The peer lacks what it had acknowledged softly. Now and then that may be; a peer that does it all the time
+    /// loses the call over and over, and is asked ever more seldom (QUIRKS.md#reneging-by-serial).
+    pub(super) fn on_reneged(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
+        self.on_dropped(now, bounds, rtt, RENEGES_AT_ONCE);
+    }
+
+    fn on_dropped(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt, at_once: u32) {
+        if self.held {
+            return;
+        }
+        self.dropped = self.dropped.saturating_add(1);
+        if self.dropped > at_once {
+            self.backoff = self.dropped;
+            self.held = true;
+            self.arm_timeout(now, bounds, rtt);
+        }
+    }
+
+    /// The peer acknowledged something for good.
+    pub(super) fn release(&mut self) {
+        self.dropped = 0;
+        if core::mem::take(&mut self.held) {
+            self.timer = None;
+        }
+    }
+
+    /// Whether nothing may go out before the time-out.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Whether anything is under way, or could be, so that a time-out makes sense.
@@ -349,6 +401,10 @@ impl SendHalf {
 
     /// The retransmission time-out fired: what was in flight is lost, except what was sent too recently.
     pub(crate) fn on_timeout(&mut self, now: Instant, path: &PathTimes) {
+        if core::mem::take(&mut self.held) {
+            // What it acknowledged meanwhile may be what it had dropped before.
+            self.unacknowledge();
+        }
         let patience = self.rack.patience(path);
         let in_flight = self.in_flight;
         for i in 0..self.packets.len() {

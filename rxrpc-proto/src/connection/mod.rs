@@ -17,6 +17,9 @@ use crate::wire::{AbortCode, CHANNELS, next_serial};
 
 /// Call numbers are used up to here; then the channel is retired.
 const LAST_CALL_NUMBER: u32 = 0x7fff_ffff;
+/// Questions that are answered about one call of which nothing has come: OpenAFS's client asks every 4 s and sends its
+/// request again within 12 s. More would keep alive a call that an earlier server had accepted.
+const EARLY_ANSWERS: u8 = 4;
 
 /// How the last call of a channel ended, as far as the peer may ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,9 +49,22 @@ pub(crate) struct Channel {
     pub(crate) replay: Option<u32>,
     /// When the last reply is acknowledged, unless a next call does it first.
     pub(crate) final_ack_at: Option<Instant>,
+    /// The call not yet begun that a client asked about last, and the answers it was given.
+    early: (u32, u8),
 }
 
 impl Channel {
+    /// Whether a question about a call of which nothing has come is to be answered: a few times
+    /// (QUIRKS.md#early-question).
+    pub(crate) fn may_answer_early(&mut self, number: u32) -> bool {
+        if self.early.0 != number {
+            self.early = (number, 0);
+        }
+        let may = self.early.1 < EARLY_ANSWERS;
+        self.early.1 += u8::from(may);
+        may
+    }
+
     /// Whether no further call can be numbered.
     pub(crate) fn is_used_up(&self) -> bool {
         self.counter >= LAST_CALL_NUMBER

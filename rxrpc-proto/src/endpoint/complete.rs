@@ -39,6 +39,8 @@ impl Endpoint {
         if !call.state.is_live() {
             return;
         }
+        // The application was told that its abort ends the call: what came after that changes nothing.
+        let outcome = call.abort_wish.take().map_or(outcome, Err);
         let was_queued = call.state == State::Queued;
         if was_queued {
             self.queued = self.queued.saturating_sub(call.send.buffer.len());
@@ -50,7 +52,6 @@ impl Endpoint {
         call.state = State::Complete(outcome);
         self.unacknowledged = self.unacknowledged.saturating_sub(call.send.buffer.len());
         call.send.clear();
-        call.abort_wish = None;
         call.write_blocked = false;
         if outcome.is_err() {
             call.recv.clear();

@@ -22,7 +22,12 @@ const SINGLE_MTU: u32 = 1444;
 const RTT_AGE: core::time::Duration = core::time::Duration::from_secs(1);
 
 /// The header of a packet of this connection, without what differs by type.
-fn header(connection: &mut Connection, channel: usize, call_number: u32, packet_type: PacketType) -> Header {
+pub(super) fn header(
+    connection: &mut Connection,
+    channel: usize,
+    call_number: u32,
+    packet_type: PacketType,
+) -> Header {
     let flags = if connection.is_client() { Flags::CLIENT_INITIATED } else { Flags::NONE };
     Header {
         epoch: connection.epoch,
@@ -39,7 +44,7 @@ fn header(connection: &mut Connection, channel: usize, call_number: u32, packet_
     }
 }
 
-fn trailer(peer: &Peer, window: u32) -> Trailer {
+pub(super) fn trailer(peer: &Peer, window: u32) -> Trailer {
     let max_mtu = if peer.jumbo_offer > 1 { JUMBO_MTU } else { SINGLE_MTU };
     Trailer { max_mtu, if_mtu: SINGLE_MTU, rwind: Some(window), jumbo_max: Some(peer.jumbo_offer) }
 }

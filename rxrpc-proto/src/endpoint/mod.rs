@@ -9,6 +9,7 @@ mod demux;
 mod emit;
 mod events;
 mod incoming;
+mod info;
 mod migrate;
 mod outbox;
 mod peers;

@@ -4,10 +4,13 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use super::{Endpoint, Path, Transmit, TransmitBuf};
+use super::{Endpoint, Path, Transmit, TransmitBuf, emit};
 use crate::connection::TokenBucket;
 use crate::time::Instant;
-use crate::wire::{AbortCode, Header, PacketType, emit_abort, emit_keepalive, emit_version_reply};
+use crate::wire::{
+    AbortCode, AckFields, AckReason, Flags, Header, PacketType, emit_abort, emit_ack, emit_keepalive,
+    emit_version_reply,
+};
 
 /// A packet on its own.
 #[derive(Debug)]
@@ -82,6 +85,31 @@ impl Endpoint {
     /// Refuse a call with BUSY.
     pub(super) fn reject_busy(&mut self, now: Instant, path: &Path, header: &Header) {
         self.answer_stranger(now, path, header.answer(PacketType::Busy).to_bytes().to_vec());
+    }
+
+    /// A client asks about a call of which nothing has come: its request was lost. The answer keeps the call
+    /// alive until the request is sent again.
+    pub(super) fn on_early_question(&mut self, now: Instant, path: &Path, key: u32, header: &Header) {
+        let window = self.config.limits.window;
+        let Some(connection) = self.connections.get_mut(key as usize) else { return };
+        let Some(peer) = self.peers.get(connection.peer as usize) else { return };
+        let number = header.call_number;
+        if !connection.channel_mut(header.channel()).is_some_and(|channel| channel.may_answer_early(number)) {
+            return;
+        }
+        let mut answer = emit::header(connection, header.channel(), number, PacketType::Ack);
+        answer.flags |= Flags::SLOW_START_OK;
+        let fields = AckFields {
+            buffer_space: 0,
+            max_skew: 0,
+            first_packet: 1,
+            previous_packet: 0,
+            serial: header.serial,
+            reason: AckReason::PingResponse,
+        };
+        let mut bytes = answer.to_bytes().to_vec();
+        emit_ack(&mut bytes, &fields, core::iter::empty(), Some(&emit::trailer(peer, window)));
+        self.answer_stranger(now, path, bytes);
     }
 
     pub(super) fn answer_version(&mut self, now: Instant, path: &Path, header: &Header) {

@@ -78,6 +78,10 @@ impl Endpoint {
             }
             Which::Next | Which::Nothing => match body {
                 Body::Data(_) => self.on_next_call(now, path, key, header, body),
+                Body::Ack(ack) if ack.fields.reason == AckReason::Ping => {
+                    self.fault(Fault::UnknownServiceCall);
+                    self.on_early_question(now, path, key, header);
+                }
                 _ => self.fault(Fault::UnknownServiceCall),
             },
         }

@@ -62,7 +62,9 @@ impl Query {
     fn next_deadline(&self) -> Option<Instant> {
         let first = *self.asked.first()?;
         let sent = self.asked.len() as u32;
-        let repeat = (sent < ATTEMPTS).then(|| first + FIRST_REPEAT * (1 << (sent - 1)));
+        // A clock that jumped, or a process that stood still, asks no two at once.
+        let again = |last: Instant| (first + FIRST_REPEAT * (1 << (sent - 1))).max(last + FIRST_REPEAT);
+        let repeat = self.asked.last().filter(|_| sent < ATTEMPTS).map(|last| again(*last));
         let end = first + self.timeout;
         Some(repeat.map_or(end, |at| at.min(end)))
     }

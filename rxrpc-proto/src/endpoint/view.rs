@@ -88,8 +88,7 @@ impl CallMut<'_> {
     /// Counters of the call.
     #[must_use]
     pub fn stats(&self) -> CallStats {
-        let Some(call) = self.get() else { return CallStats::default() };
-        call.stats(self.endpoint.peers.get(call.peer as usize).and_then(|p| p.rtt.smoothed()))
+        self.get().map_or_else(CallStats::default, |call| self.endpoint.stats_of(call))
     }
 
     /// Bytes that can be read now.

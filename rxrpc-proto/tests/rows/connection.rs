@@ -440,14 +440,40 @@ fn row_29_only_data_of_the_next_call_ends_the_current_one() {
     let call = raw.serve();
     for packet in [
         ack(from_client(PacketType::Ack)),
-        from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]),
         from_client(PacketType::AckAll),
         from_client(PacketType::Abort).body(&[0; 4]),
     ] {
         assert_eq!(raw.give(&packet.call(2)).len(), 0);
     }
-    assert_eq!((raw.faults(), raw.count(Fault::UnknownServiceCall)), (vec![Fault::UnknownServiceCall], 4));
+    assert_eq!((raw.faults(), raw.count(Fault::UnknownServiceCall)), (vec![Fault::UnknownServiceCall], 3));
+    assert_eq!(raw.give(&from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(2)).len(), 1);
     assert_eq!(raw.outcome(call), None);
+}
+
+#[test]
+fn row_29_a_ping_about_a_call_whose_request_was_lost_is_answered_four_times() {
+    let ping = |call| from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(call);
+    let mut raw = Raw::new();
+    raw.serve();
+    let sent = raw.give(&ping(2).serial(77));
+    assert_eq!(sent.len(), 1);
+    let header = &sent[0].header;
+    assert_eq!((header.call_number, header.seq, header.flags), (2, 0, Flags::SLOW_START_OK));
+    assert_eq!(sent[0].ack_says(), (AckReason::PingResponse, 77, 1, 0, vec![]));
+    // Not without end: the call may be one that another server had accepted.
+    let answers: Vec<usize> = (78..83).map(|serial| raw.give(&ping(2).serial(serial)).len()).collect();
+    assert_eq!(answers, [1, 1, 1, 0, 0]);
+    // The number is not taken: the request begins the call when it comes.
+    raw.give(&from_client(PacketType::Data).call(2).last().serial(83));
+    let second = raw.accept();
+    assert_eq!(raw.outcome(second), None);
+    // A channel that had no call yet, and a connection that is not known.
+    assert_eq!(raw.give(&ping(1).channel(1)).len(), 1);
+    assert_eq!(raw.give(&ping(2).cid(0x7700_0000)).len(), 0);
+    // A call that is over or older than one that is over, and answers to questions of ours.
+    assert_eq!(raw.give(&ping(1)).len(), 0);
+    let response = from_client(PacketType::Ack).acks(AckReason::PingResponse, 1, 0, &[]).call(3);
+    assert_eq!(raw.give(&response).len(), 0);
 }
 
 #[test]

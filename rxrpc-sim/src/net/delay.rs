@@ -81,6 +81,9 @@ impl Element for Delay {
         let mut at = now;
         if !self.healed {
             world.coverage.fault(self.name);
+            if self.correlation > 0.0 {
+                world.coverage.fault("delay-correlated");
+            }
             at += us(self.next());
         }
         if self.ordered {

@@ -8,21 +8,26 @@ use crate::packet::Packet;
 use crate::scenario::{Micros, us};
 use crate::world::World;
 
-pub(super) struct Gate {
+pub(crate) struct Gate {
     closed: Vec<(Micros, Micros)>,
+    /// When the other direction is closed.
+    back: Vec<(Micros, Micros)>,
 }
 
 impl Gate {
-    pub(super) fn new(closed: Vec<(Micros, Micros)>) -> Self {
-        Gate { closed }
+    pub(crate) fn new(closed: Vec<(Micros, Micros)>, back: Vec<(Micros, Micros)>) -> Self {
+        Gate { closed, back }
     }
 }
 
 impl Element for Gate {
     fn handle(&mut self, now: Instant, packet: Packet, world: &mut World) {
         let at = |micros| Instant::ORIGIN + us(micros);
-        if self.closed.iter().any(|(from, to)| (at(*from)..at(*to)).contains(&now)) {
-            world.coverage.fault("partition");
+        let is_closed =
+            |times: &[(Micros, Micros)]| times.iter().any(|(from, to)| (at(*from)..at(*to)).contains(&now));
+        if is_closed(&self.closed) {
+            let both = is_closed(&self.back);
+            world.coverage.fault(if both { "partition-both-ways" } else { "partition-one-way" });
             world.lose(packet, LossReason::Partition);
         } else {
             world.forward(packet);

@@ -6,6 +6,7 @@
 mod corrupt;
 mod delay;
 mod duplicate;
+mod edit;
 mod gate;
 mod icmp;
 mod loss;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use rxrpc_proto::{Instant, NetworkError};
 
 pub(crate) use delay::Propagation;
+pub(crate) use gate::Gate;
 pub(crate) use nat::Nat;
 
 use crate::packet::Packet;
@@ -99,7 +101,7 @@ pub fn build(spec: &ElementSpec, streams: &Streams) -> Box<dyn Element> {
         }
         ElementKind::Rate(spec) => Box::new(rate::Rate::new(name, spec.clone())),
         ElementKind::Mtu(spec) => Box::new(mtu::Mtu::new(name, spec.clone(), rng)),
-        ElementKind::Gate(closed) => Box::new(gate::Gate::new(closed.clone())),
+        ElementKind::Gate(closed) => Box::new(gate::Gate::new(closed.clone(), Vec::new())),
         ElementKind::Icmp { p, after, kind } => Box::new(icmp::Icmp::new(*p, *after, *kind, rng)),
     }
 }

@@ -3,6 +3,7 @@
 use rxrpc_proto::Instant;
 use rxrpc_proto::wire::{Body, Flags, Header};
 
+use super::edit::edit;
 use super::{Control, Element};
 use crate::observer::LossReason;
 use crate::packet::Packet;
@@ -53,7 +54,7 @@ fn matches(wanted: &Match, bytes: &[u8]) -> bool {
 }
 
 impl Element for Script {
-    fn handle(&mut self, now: Instant, packet: Packet, world: &mut World) {
+    fn handle(&mut self, now: Instant, mut packet: Packet, world: &mut World) {
         let mishap = if self.healed { None } else { self.mishap(&packet.bytes) };
         if mishap.is_some() {
             world.coverage.fault("script");
@@ -61,6 +62,10 @@ impl Element for Script {
         match mishap {
             None => world.forward(packet),
             Some(Mishap::Drop) => world.lose(packet, LossReason::Script),
+            Some(Mishap::Edit(what)) => {
+                edit(&mut packet, what);
+                world.forward(packet);
+            }
             Some(Mishap::Delay(by)) => world.forward_at(now + us(by), packet),
             Some(Mishap::Duplicate) => {
                 let copy = world.duplicate(&packet);

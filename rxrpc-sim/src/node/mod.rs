@@ -2,23 +2,24 @@
 
 mod clock;
 mod inbox;
+mod judge;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rxrpc_proto::{
-    Endpoint, Fault, Instant, NetworkError, Path, Segments, ServiceOptions, Transmit, TransmitBuf,
+    Endpoint, Event, Instant, NetworkError, Path, Segments, ServiceOptions, Transmit, TransmitBuf,
 };
 
 pub(crate) use clock::NodeClock;
-use inbox::Inbox;
+pub(crate) use inbox::Inbox;
+pub(crate) use judge::{check_faults, check_leftovers, count_clock_faults};
 
-use crate::coverage::Limit;
 use crate::net::{Control, Element};
 use crate::observer::LossReason;
 use crate::oracle::{Oracle, check_limits};
-use crate::packet::{NodeId, Packet, inside};
+use crate::packet::{NodeId, Packet, elsewhere, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
 use crate::workload::{App, Reach};
@@ -26,6 +27,8 @@ use crate::world::World;
 
 /// Rounds of sending and events that one turn may take.
 const ROUNDS: u32 = 10_000;
+/// A closed endpoint answers for this long at most.
+const LINGER: Duration = Duration::from_millis(200);
 /// The limits are checked every so many turns.
 const CHECK_EVERY: u32 = 16;
 
@@ -56,6 +59,8 @@ pub(crate) struct DirectNode {
     held: Option<Transmit>,
     blocked_until: Option<Instant>,
     life: Life,
+    /// Its endpoint is closed: it goes at the first time and comes back so much later.
+    closing: Option<(Instant, Duration)>,
     /// Something happened that it has to look at now.
     stirred: Option<Instant>,
     turns: u32,
@@ -94,6 +99,7 @@ impl DirectNode {
             held: None,
             blocked_until: None,
             life: Life::Running,
+            closing: None,
             stirred: Some(Instant::ORIGIN),
             turns: 0,
             healed: false,
@@ -139,6 +145,9 @@ impl DirectNode {
         }
         if self.turns.is_multiple_of(CHECK_EVERY) {
             self.check(world);
+        }
+        if world.is_observed() {
+            self.endpoint.call_infos().for_each(|call| world.sample(self.id, &call));
         }
     }
 
@@ -226,10 +235,22 @@ impl DirectNode {
         while let Some(event) = self.endpoint.poll_event() {
             any = true;
             world.event(self.id, &event);
+            self.show_end(&event, world);
             let mut reach = Reach { now, local, endpoint: &mut self.endpoint, world };
             self.app.on_event(&mut reach, &event);
         }
         any
+    }
+
+    /// Let those who watch see the last state of a call that has ended: its application may forget it now.
+    fn show_end(&self, event: &Event, world: &mut World) {
+        if let Event::Call { call, news, .. } = event
+            && news.ended()
+            && world.is_observed()
+            && let Some(info) = self.endpoint.call_info(*call)
+        {
+            world.sample(self.id, &info);
+        }
     }
 
     fn check(&self, world: &mut World) {
@@ -239,33 +260,13 @@ impl DirectNode {
         }
     }
 
-    /// What peers were seen to do wrong, and limits that show in counters.
-    fn check_faults(&self, world: &mut World) {
-        let stats = self.endpoint.stats();
-        for fault in Fault::all().filter(|f| stats.fault(*f) > 0) {
-            if !world.oracles.allows(fault) {
-                let text = format!("{} times: {fault}", stats.fault(fault));
-                world.violation(Some(self.id), Oracle::Misbehaviour, text);
-            }
-        }
-        for (fault, limit) in
-            [(Fault::BeyondWindow, Limit::BeyondWindow), (Fault::NoRoomForConnection, Limit::Connections)]
-        {
-            if stats.fault(fault) > 0 {
-                world.coverage.limit(limit);
-            }
-        }
-        if stats.answers_suppressed > 0 {
-            world.coverage.limit(Limit::Answers);
-        }
-    }
-
     fn crash(&mut self, now: Instant, lasts: Duration, world: &mut World) {
-        self.check_faults(world);
+        check_faults(self.id, &self.endpoint.stats(), world);
         self.app.crash(world);
         self.inbox.clear();
         self.held = None;
         self.blocked_until = None;
+        self.closing = None;
         self.life = Life::Down(now + lasts);
         world.oracles.on_restart(self.id);
     }
@@ -285,25 +286,29 @@ impl DirectNode {
             let text = format!("{} calls after closing", stats.calls);
             world.violation(Some(self.id), Oracle::Leftover, text);
         }
+        // Peers may not have heard of it yet, and are told.
+        let lingers = (lasts / 2).min(LINGER);
+        self.closing = Some((now + lingers, lasts - lingers));
+    }
+
+    /// A closed endpoint goes, if it is time. True if it did.
+    fn go(&mut self, now: Instant, world: &mut World) -> bool {
+        let Some((_, lasts)) = self.closing.filter(|(at, _)| *at <= now) else { return false };
         self.crash(now, lasts, world);
+        true
     }
 
     fn heal(&mut self, now: Instant, world: &mut World) {
         self.healed = true;
+        if self.closing.is_some() {
+            self.crash(now, Duration::ZERO, world);
+        }
         match self.life {
             Life::Down(_) => self.restart(now),
             Life::Paused(_) => self.life = Life::Running,
             Life::Running => {}
         }
-        if self.clock.disturbed {
-            world.coverage.fault("timer-disturbed");
-        }
-        if self.spec.clock.skew > 0 {
-            world.coverage.fault("clock-skew");
-        }
-        if self.spec.clock.drift_ppm != 0 {
-            world.coverage.fault("clock-drift");
-        }
+        count_clock_faults(&self.spec.clock, &self.clock, world);
         self.clock.heal(now);
         self.inbox.heal();
         self.blocked_until = None;
@@ -317,7 +322,7 @@ impl Element for DirectNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if packet.dst != self.addr {
+        if packet.dst != self.addr && packet.dst != elsewhere(self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
         if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
@@ -336,6 +341,9 @@ impl Element for DirectNode {
             Life::Paused(_) => self.life = Life::Running,
             Life::Running => {}
         }
+        if self.go(now, world) {
+            return;
+        }
         self.turn(now, world);
     }
 
@@ -346,8 +354,9 @@ impl Element for DirectNode {
         if self.stirred.is_some() {
             return self.stirred;
         }
+        let goes = self.closing.map(|(at, _)| at);
         let timer = self.endpoint.poll_timeout().map(|(at, _)| self.clock.timer(at));
-        [timer, self.app.next_wake(), self.blocked_until].into_iter().flatten().min()
+        [timer, self.app.next_wake(), self.blocked_until, goes].into_iter().flatten().min()
     }
 
     fn control(&mut self, now: Instant, control: &Control, world: &mut World) {
@@ -362,7 +371,7 @@ impl Element for DirectNode {
                 world.coverage.fault("crash");
                 self.crash(now, us(*lasts), world);
             }
-            Control::Close(lasts) if running => {
+            Control::Close(lasts) if running && self.closing.is_none() => {
                 world.coverage.fault("close");
                 self.close(now, us(*lasts), world);
             }
@@ -389,20 +398,8 @@ impl Element for DirectNode {
 
     fn finish(&mut self, _now: Instant, world: &mut World) {
         self.check(world);
-        self.check_faults(world);
-        let stats = self.endpoint.stats();
-        let left = [
-            ("calls", stats.calls),
-            ("connections", stats.connections),
-            ("client connections", stats.client_connections),
-            ("unvalidated connections", stats.unvalidated_connections),
-            ("peers", stats.peers),
-            ("unread bytes", stats.unread),
-            ("unacknowledged bytes", stats.unacknowledged),
-        ];
-        for (what, n) in left.into_iter().filter(|(_, n)| *n > 0) {
-            world.violation(Some(self.id), Oracle::Leftover, format!("{n} {what}"));
-        }
+        check_faults(self.id, &self.endpoint.stats(), world);
+        check_leftovers(self.id, &self.endpoint.stats(), world);
         if let Some(timer) = self.endpoint.poll_timeout() {
             world.violation(Some(self.id), Oracle::Leftover, format!("the timer {timer:?}"));
         }

@@ -1,10 +1,13 @@
 //! The book of all calls: who began, executed and ended them, and how.
 
+use std::collections::BTreeMap;
+
 use rxrpc_proto::wire::AbortCode;
 use rxrpc_proto::{CallError, Instant, TimeoutKind};
 use slab::Slab;
 
 use super::{Allowances, Oracle};
+use crate::coverage::outcome_name;
 use crate::packet::NodeId;
 
 type Outcome = Result<(), CallError>;
@@ -51,6 +54,8 @@ pub(crate) struct Ledger {
     pub(crate) ended: u64,
     /// Of them, with success.
     pub(crate) succeeded: u64,
+    /// How they ended, by name.
+    pub(crate) ends: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
@@ -73,6 +78,13 @@ impl Ledger {
             reported: false,
         });
         (unique, place as u32)
+    }
+
+    /// The call that was to begin was refused.
+    #[cfg(feature = "full")]
+    pub(crate) fn withdraw(&mut self, place: u32) {
+        self.live -= 1;
+        self.records.remove(place as usize);
     }
 
     /// The call that a request names, if it is known.
@@ -117,6 +129,7 @@ impl Ledger {
         self.live -= 1;
         self.ended += 1;
         self.succeeded += u64::from(outcome.is_ok());
+        *self.ends.entry(outcome_name(&outcome)).or_insert(0) += 1;
         let unique = record.unique;
         let record = record.clone();
         let finding = self.judge_client(&record, outcome, checks);
@@ -135,14 +148,17 @@ impl Ledger {
             Ok(()) if !executed => Some("no server executed it".into()),
             Ok(()) => unless(record.replied || anonymous, "no server finished its reply"),
             Err(CallError::RemoteAbort(code)) => judge_abort(record, code, allow),
-            Err(CallError::LocalAbort(_) | CallError::Short) => {
+            Err(CallError::LocalAbort(_) | CallError::Short | CallError::Excess) => {
                 unless(record.client_gave_up, "its application did not abort it")
             }
             Err(CallError::Protocol(_)) => {
                 unless(allow.restarts || allow.eviction, "nobody broke the protocol")
             }
-            // A packet that was sent again may be served although BUSY is on its way.
-            Err(CallError::Busy) => None,
+            // It may be served although BUSY is on its way, if a packet was sent again. But somebody was busy.
+            Err(CallError::Busy) => unless(
+                allow.rejects || allow.crowded || allow.restarts || allow.injection || allow.forgets,
+                "no server turns calls away",
+            ),
             Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
             Err(CallError::PeerRestarted) => {
                 let lost = impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
@@ -218,13 +234,22 @@ pub(crate) struct Checks<'a> {
     pub(crate) impatient: bool,
 }
 
+impl<'a> Checks<'a> {
+    /// Nothing can be demanded.
+    #[cfg(feature = "full")]
+    pub(crate) fn none(allow: &'a Allowances) -> Self {
+        Checks { allow, tainted: false, anonymous: true, crashed_client: true, impatient: true }
+    }
+}
+
 /// Whether somebody has reason to abort with this code.
 fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<String> {
     let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
     let lost = allow.restarts || allow.eviction || allow.forgets || allow.rebinding;
     let excuse = match code {
-        // A server that forgot the connection may have forgotten the upgrade.
-        AbortCode::RX_PROTOCOL_ERROR => allow.restarts || allow.rejects || (allow.upgrades && lost),
+        // A server that forgot the connection may have forgotten the upgrade, or take acknowledgements of the reply
+        // that it has forgotten for a fault.
+        AbortCode::RX_PROTOCOL_ERROR => lost || allow.rejects,
         // A server that lost its client's packets ends calls that its application never got.
         AbortCode::RX_CALL_TIMEOUT | AbortCode::RX_CALL_DEAD => true,
         AbortCode::RX_INVALID_OPERATION => lost || gave_up,

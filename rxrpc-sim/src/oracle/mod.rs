@@ -1,6 +1,7 @@
 //! What must always hold. Every oracle is on in every run.
 
 mod amplification;
+mod figures;
 mod ledger;
 mod limits;
 mod wire;
@@ -10,6 +11,7 @@ use std::fmt;
 use rxrpc_proto::wire::Malformed;
 use rxrpc_proto::{Fault, Instant};
 
+pub use figures::Figures;
 pub(crate) use ledger::{Checks, Ledger, Record};
 pub(crate) use limits::check_limits;
 
@@ -54,11 +56,13 @@ pub enum Oracle {
     Contract,
     /// No peer of ours breaks the protocol.
     Misbehaviour,
+    /// The run comes to what its scenario expects.
+    Expectation,
 }
 
 impl Oracle {
     /// Every oracle.
-    pub const ALL: [Oracle; 17] = [
+    pub const ALL: [Oracle; 18] = [
         Oracle::Stream,
         Oracle::AtMostOnce,
         Oracle::EndsOnce,
@@ -76,6 +80,7 @@ impl Oracle {
         Oracle::Leftover,
         Oracle::Contract,
         Oracle::Misbehaviour,
+        Oracle::Expectation,
     ];
 }
 
@@ -121,6 +126,8 @@ pub(crate) struct Allowances {
     pub(crate) rejects: bool,
     /// So much is lost that a peer may seem to have forgotten a call.
     pub(crate) heavy_loss: bool,
+    /// A server may have no room for a call, be it for its own limits or for those of a service.
+    pub(crate) crowded: bool,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
     /// Clients ask for newer services.
@@ -151,6 +158,8 @@ impl Allowances {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
                 ElementKind::Icmp { .. } => allow.icmp = true,
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
+                // All answers are lost for a while, and what is heard then first may be of another call.
+                ElementKind::Gate(_) => allow.heavy_loss = true,
                 ElementKind::Replay { after, .. } => longest = longest.max(*after),
                 _ => {}
             }
@@ -167,6 +176,8 @@ impl Allowances {
             let e = &node.endpoint;
             let few =
                 e.unvalidated_connections < 64 || e.unvalidated_per_peer < 16 || e.service_connections < 64;
+            let room = |service: &crate::scenario::ServiceSpec| service.backlog >= 64;
+            allow.crowded |= e.calls < 64 || e.calls_per_peer < 64 || few || !node.services.iter().all(room);
             allow.eviction |= e.validate_peers && few;
             allow.forgets |= e.idle_service < life || (e.validate_peers && e.unvalidated_life < life);
         }
@@ -178,6 +189,8 @@ impl Allowances {
 pub struct Oracles {
     pub(crate) allow: Allowances,
     pub(crate) ledger: Ledger,
+    /// How much the calls carried, and when.
+    pub(crate) figures: Figures,
     wire: wire::Wire,
     amplification: amplification::Amplification,
     violations: Vec<Violation>,
@@ -190,6 +203,7 @@ impl Oracles {
         Oracles {
             allow: Allowances::of(scenario),
             ledger: Ledger::default(),
+            figures: Figures::default(),
             wire: wire::Wire::new(scenario),
             amplification: amplification::Amplification::new(scenario),
             violations: Vec::new(),
@@ -258,8 +272,6 @@ impl Oracles {
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch
             | Fault::SecondUpgrade
-            | Fault::DifferentLast
-            | Fault::DataAfterLast
             | Fault::AckZeroFirst
             | Fault::ShortSack
             | Fault::ChallengeOnNull
@@ -267,9 +279,12 @@ impl Oracles {
             | Fault::DebugOff
             | Fault::FutureCall
             | Fault::EarlyReply => false,
-            Fault::AckOutsideWindow | Fault::SackOverflow | Fault::UnexpectedAck => {
-                self.allow.restarts || self.allow.eviction || self.allow.forgets
-            }
+            // A server that starts again may cut its reply in other places, or reply something else.
+            Fault::DifferentLast
+            | Fault::DataAfterLast
+            | Fault::AckOutsideWindow
+            | Fault::SackOverflow
+            | Fault::UnexpectedAck => self.allow.restarts || self.allow.eviction || self.allow.forgets,
             // The answer to a wish for a newer service, when the call that wished is over already.
             Fault::ServiceMismatch => self.allow.upgrades,
             _ => true,

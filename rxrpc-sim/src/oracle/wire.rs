@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use rxrpc_proto::wire::{Ack, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType};
+use rxrpc_proto::wire::{Ack, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType, next_serial};
 
 use super::{Allowances, Oracle};
 use crate::coverage::{Coverage, Limit};
@@ -200,7 +200,13 @@ impl Wire {
             *lane = Lane::new(header.call_number);
         }
         let old_call = header.call_number < lane.call;
-        let recreated = !from_client && (fresh_call || allow.eviction || allow.forgets);
+        let forgetful = !from_client && (allow.eviction || allow.forgets);
+        let recreated = forgetful || (!from_client && fresh_call);
+        if forgetful && side.serial != 0 && header.serial != next_serial(side.serial) {
+            // It has forgotten the connection, and the calls on it begin anew.
+            side.lanes = side.lanes.map(|lane| Lane { arrived: lane.arrived, ..Lane::new(lane.call) });
+        }
+        let lane = &mut side.lanes[header.channel()];
         let serial_grows = header.serial.wrapping_sub(side.serial) as i32 > 0;
         if side.serial != 0 && !serial_grows && !recreated && !tainted {
             return Some((Oracle::Sequence, format!("serial {} after {}", header.serial, side.serial)));
@@ -211,8 +217,9 @@ impl Wire {
         }
         match body {
             Body::Data(data) => {
-                // A server that has forgotten the connection begins it anew.
-                let again = packet.late || (!from_client && (allow.eviction || allow.forgets));
+                // A server that has forgotten the connection begins it anew. And a client that was moved to a newer
+                // service heeds no acknowledgement of a server that has forgotten that.
+                let again = packet.late || forgetful || (allow.upgrades && allow.restarts);
                 check_data(lane, &data, from_client, again)
             }
             Body::Ack(ack) => check_ack(lane, &ack, window, allow, coverage),
@@ -245,7 +252,8 @@ impl Wire {
                     lane.told_first = ack.fields.first_packet;
                     lane.again = 0;
                 }
-                let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(0);
+                // Who says nothing of a window takes what every peer does.
+                let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(INITIAL_WINDOW);
                 lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
             }
             _ => {}

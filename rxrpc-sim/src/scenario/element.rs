@@ -1,12 +1,18 @@
 //! The faults of a link, as data.
 
-use super::Micros;
+#[cfg(feature = "serde")]
+use super::text;
+use super::{Edit, Micros};
 
 /// One fault of a link.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ElementSpec {
     /// Names its stream.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
+    )]
     pub id: u32,
     /// What it does.
     pub kind: ElementKind,
@@ -14,7 +20,11 @@ pub struct ElementSpec {
 
 /// What a fault does.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum ElementKind {
     /// Loses packets by chance.
     Loss(LossModel),
@@ -25,8 +35,10 @@ pub enum ElementKind {
         /// By how much.
         by: Distribution,
         /// How much of a delay carries over to the next one, 0 to 1.
+        #[cfg_attr(feature = "serde", serde(default))]
         correlation: f64,
         /// Packets stay in order all the same.
+        #[cfg_attr(feature = "serde", serde(default))]
         ordered: bool,
     },
     /// Holds packets back by chance, so that others overtake them.
@@ -34,6 +46,7 @@ pub enum ElementKind {
         /// How often.
         p: f64,
         /// For how long.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         by: Micros,
     },
     /// Holds every so many-th packet back until some others have passed.
@@ -43,6 +56,7 @@ pub enum ElementKind {
         /// Until so many have passed.
         gap: u32,
         /// Or this long at most.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         at_most: Micros,
     },
     /// Sends packets twice.
@@ -50,6 +64,7 @@ pub enum ElementKind {
         /// How often.
         p: f64,
         /// The copy comes up to this much later.
+        #[cfg_attr(feature = "serde", serde(default, with = "text::micros"))]
         spread: Micros,
     },
     /// Damages packets.
@@ -59,6 +74,7 @@ pub enum ElementKind {
         /// How.
         damage: Damage,
         /// The checksum catches it, so that the packet is lost instead.
+        #[cfg_attr(feature = "serde", serde(default))]
         checked: bool,
     },
     /// Sends old packets again.
@@ -66,6 +82,7 @@ pub enum ElementKind {
         /// How often.
         p: f64,
         /// How much later.
+        #[cfg_attr(feature = "serde", serde(default, with = "text::micros"))]
         after: Micros,
     },
     /// Passes so many bits a second, and queues the rest.
@@ -73,12 +90,13 @@ pub enum ElementKind {
     /// Passes no packet larger than a size.
     Mtu(MtuSpec),
     /// Passes nothing between these times, from and to.
-    Gate(Vec<(Micros, Micros)>),
+    Gate(#[cfg_attr(feature = "serde", serde(with = "text::spans"))] Vec<(Micros, Micros)>),
     /// Refuses packets by chance and says so to the sender.
     Icmp {
         /// How often.
         p: f64,
         /// How much later the message comes.
+        #[cfg_attr(feature = "serde", serde(default, with = "text::micros"))]
         after: Micros,
         /// What it says.
         kind: IcmpKind,
@@ -116,7 +134,11 @@ impl ElementKind {
 
 /// How packets are lost by chance.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum LossModel {
     /// Each on its own.
     Bernoulli {
@@ -172,40 +194,54 @@ impl LossModel {
 
 /// How long packets are delayed, microseconds.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum Distribution {
     /// Always the same.
-    Fixed(Micros),
+    Fixed(#[cfg_attr(feature = "serde", serde(with = "text::micros"))] Micros),
     /// Anything between the two.
     Uniform {
         /// From.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         low: Micros,
         /// To.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         high: Micros,
     },
     /// About a mean.
     Normal {
         /// The mean.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         mean: Micros,
         /// The deviation.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         deviation: Micros,
     },
     /// Mostly short, sometimes very long.
     Pareto {
         /// The least.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         least: Micros,
         /// The shape: the smaller, the longer the tail.
         shape: f64,
         /// Cut off here.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         most: Micros,
     },
     /// Measured delays, drawn from by chance.
-    Samples(Vec<Micros>),
+    Samples(#[cfg_attr(feature = "serde", serde(with = "text::list"))] Vec<Micros>),
 }
 
 /// How packets are damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum Damage {
     /// One bit is turned.
     Bit,
@@ -237,42 +273,54 @@ impl Damage {
 
 /// A bottleneck.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct RateSpec {
     /// Bits a second, IP and UDP headers counted.
     pub bits_per_second: u64,
     /// Bytes the queue holds.
     pub queue: usize,
     /// What keeps the queue short.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub aqm: Aqm,
 }
 
 /// What keeps a queue short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum Aqm {
     /// Nothing: what does not fit is lost.
+    #[default]
     TailDrop,
     /// CoDel after RFC 8289.
+    #[cfg_attr(feature = "serde", serde(rename = "codel"))]
     CoDel {
         /// Standing delay that is accepted.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         target: Micros,
         /// How long it may stand.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         interval: Micros,
     },
 }
 
 /// A limit of the size of packets.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct MtuSpec {
     /// Largest IP packet.
     pub mtu: u32,
     /// Says so to senders that forbid fragments. If not, it is a black hole to them.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub report: bool,
     /// Fragments what may be; if not, that is lost as well.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub fragment: bool,
     /// Loss of each fragment.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub fragment_loss: f64,
 }
 
@@ -288,7 +336,11 @@ impl MtuSpec {
 
 /// What an ICMP message says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum IcmpKind {
     /// Nobody at the port.
     Port,
@@ -304,15 +356,21 @@ pub enum IcmpKind {
 
 /// Which packets a rule is for. What is `None` does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Match {
     /// Packet type, its number.
+    #[cfg_attr(feature = "serde", serde(with = "text::packet_type"))]
     pub packet_type: Option<u8>,
     /// Call number.
     pub call: Option<u32>,
     /// Sequence number.
     pub seq: Option<u32>,
     /// Reason of an ACK, its number.
+    #[cfg_attr(feature = "serde", serde(with = "text::reason"))]
     pub reason: Option<u8>,
     /// The last packet of its direction.
     pub last: Option<bool>,
@@ -320,13 +378,16 @@ pub struct Match {
 
 /// "The third ACK of call 2 is dropped."
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Rule {
     /// Which packets count.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub packets: Match,
     /// The first of them that it is for, from 1.
+    #[cfg_attr(feature = "serde", serde(default = "text::one"))]
     pub nth: u32,
     /// How many from there on; 0 for all.
+    #[cfg_attr(feature = "serde", serde(default = "text::one"))]
     pub count: u32,
     /// What happens to those.
     pub mishap: Mishap,
@@ -334,12 +395,18 @@ pub struct Rule {
 
 /// What a rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum Mishap {
     /// Lost.
     Drop,
     /// Later by so much.
-    Delay(Micros),
+    Delay(#[cfg_attr(feature = "serde", serde(with = "text::micros"))] Micros),
     /// Twice.
     Duplicate,
+    /// Rewritten, as another implementation would have sent it.
+    Edit(Edit),
 }

@@ -13,12 +13,14 @@ macro_rules! endpoint_spec {
         /// What an endpoint may use and how long it waits: [`Config`] as plain numbers, times in microseconds. Each
         /// field is named as there; an optional time is absent when 0.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
         #[allow(missing_docs, reason = "each is documented under the same name in rxrpc_proto")]
         pub struct EndpointSpec {
             $(pub $size: $size_type,)+
-            $(pub $time: Micros,)+
-            $(pub $option: Micros,)+
+            $(#[cfg_attr(feature = "serde", serde(with = "super::text::micros"))]
+            pub $time: Micros,)+
+            $(#[cfg_attr(feature = "serde", serde(with = "super::text::micros"))]
+            pub $option: Micros,)+
         }
 
         impl From<&Config> for EndpointSpec {

@@ -3,16 +3,24 @@
 //! Every part has an `id` that names its stream of random numbers. Removing a part therefore leaves the others
 //! as they were, which is what makes shrinking work. Times are microseconds from the start of the run.
 
+mod edit;
 mod element;
 mod endpoint;
+mod expect;
+mod number;
+#[cfg(feature = "serde")]
+mod text;
+mod valid;
 
 use std::time::Duration;
 
+pub use edit::Edit;
 pub use element::{
     Aqm, Damage, Distribution, ElementKind, ElementSpec, IcmpKind, LossModel, Match, Mishap, MtuSpec,
     RateSpec, Rule,
 };
 pub use endpoint::EndpointSpec;
+pub use expect::{EndName, Expect, Reach};
 
 /// Microseconds.
 pub type Micros = u64;
@@ -28,15 +36,23 @@ pub const SERVICE: u16 = 52;
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Scenario {
+    /// What it is about, for people.
+    pub about: String,
     /// Seed of every stream of random numbers.
+    #[cfg_attr(feature = "serde", serde(with = "text::seed"))]
     pub seed: u64,
     /// The nodes; links, calls and actions name them by their place here.
     pub nodes: Vec<NodeSpec>,
     /// Links, one direction each. Between nodes without one there is a faultless link.
     pub links: Vec<LinkSpec>,
     /// One-way delay of links that are not listed.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub delay: Micros,
     /// The calls made.
     pub calls: Vec<CallSpec>,
@@ -45,12 +61,16 @@ pub struct Scenario {
     /// What befalls the nodes.
     pub actions: Vec<Action>,
     /// When the faults end, at the latest. They end earlier when every call has.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub heal_at: Micros,
+    /// What the run must come to.
+    pub expect: Expect,
 }
 
 impl Default for Scenario {
     fn default() -> Self {
         Scenario {
+            about: String::new(),
             seed: 0,
             nodes: Vec::new(),
             links: Vec::new(),
@@ -59,6 +79,7 @@ impl Default for Scenario {
             versions: Vec::new(),
             actions: Vec::new(),
             heal_at: 30_000_000,
+            expect: Expect::default(),
         }
     }
 }
@@ -98,9 +119,17 @@ impl Scenario {
 
 /// One node: an endpoint with its socket, its clock and its applications.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct NodeSpec {
     /// Names its streams.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
+    )]
     pub id: u32,
     /// Limits and waiting times.
     pub endpoint: EndpointSpec,
@@ -114,6 +143,8 @@ pub struct NodeSpec {
     pub nat: Option<NatSpec>,
     /// It has an IPv6 address.
     pub ipv6: bool,
+    /// How its tasks run, if it has tasks.
+    pub tasks: TaskSpec,
 }
 
 impl Default for NodeSpec {
@@ -126,25 +157,32 @@ impl Default for NodeSpec {
             clock: ClockSpec::default(),
             nat: None,
             ipv6: false,
+            tasks: TaskSpec::default(),
         }
     }
 }
 
 /// A service and how its application behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct ServiceSpec {
     /// Its number.
     pub service: u16,
     /// Calls that may wait.
     pub backlog: usize,
     /// How long a call waits to be accepted.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub accept_after: Micros,
     /// Of so many calls one is turned away; 0 for none.
     pub reject_every: u32,
     /// With this code, 0 for BUSY.
     pub reject_code: i32,
     /// Lifetime given to accepted calls, 0 for the endpoint's own.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub lifetime: Micros,
     /// The service that clients who ask are moved to, 0 for none.
     pub upgrade_to: u16,
@@ -166,7 +204,11 @@ impl Default for ServiceSpec {
 
 /// A UDP socket and its faults.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct SocketSpec {
     /// Datagrams of one send (GSO), 1 to 64.
     pub batch: usize,
@@ -177,6 +219,7 @@ pub struct SocketSpec {
     /// How often a send is refused for want of room.
     pub blocked: f64,
     /// How long it is blocked then.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub blocked_for: Micros,
     /// How often a batch of several is refused, so that they are sent one by one.
     pub gso_refused: f64,
@@ -197,25 +240,57 @@ impl Default for SocketSpec {
 
 /// A clock and its faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct ClockSpec {
     /// How far ahead it starts.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub skew: Micros,
     /// How much faster (or slower) than true time it runs, parts in a million.
     pub drift_ppm: i32,
     /// Timers come at multiples of this.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub granularity: Micros,
     /// Timers come up to this much too late.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub late: Micros,
+}
+
+/// How tasks run: for the full harness alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct TaskSpec {
+    /// Which of the tasks that were woken comes next is drawn; otherwise the one that was woken first.
+    pub shuffled: bool,
+    /// Each poll has a waker of its own, and those of earlier polls wake nobody: as when futures move between tasks.
+    pub moving: bool,
+    /// Calls are made and served in several ways; otherwise all in the plainest one.
+    pub mixed: bool,
+    /// How often an operation that waits is cancelled, to be tried again.
+    pub cancelled: f64,
+    /// How often a socket says that it is ready and is not.
+    pub spurious: f64,
 }
 
 /// An address translator in front of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct NatSpec {
     /// Names its streams.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
+    )]
     pub id: u32,
     /// A mapping not used by the node for this long is forgotten; 0 for never.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub timeout: Micros,
     /// Only the addresses that the node has sent to get through.
     pub restricted: bool,
@@ -229,15 +304,24 @@ impl Default for NatSpec {
 
 /// A link, one direction.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct LinkSpec {
     /// Names its streams.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
+    )]
     pub id: u32,
     /// Node it leads from.
     pub from: u16,
     /// Node it leads to.
     pub to: u16,
     /// Propagation delay, which stays when the faults end.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub delay: Micros,
     /// Its faults, in the order that packets meet them.
     pub elements: Vec<ElementSpec>,
@@ -245,17 +329,23 @@ pub struct LinkSpec {
 
 /// One direction of a call's data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct Transfer {
     /// How many bytes.
     pub len: u64,
     /// The writer writes so many at a time; 0 for as many as there is room for.
     pub write: u64,
     /// And pauses for this long in between.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub write_pause: Micros,
     /// The reader reads so many at a time; 0 for all there is.
     pub read: u64,
     /// And pauses for this long in between.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub read_pause: Micros,
     /// The writer copies instead of handing over shared memory, and flushes after each write.
     pub flush: bool,
@@ -263,7 +353,11 @@ pub struct Transfer {
 
 /// Who ends a call early, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum Ending {
     /// Nobody does.
     #[default]
@@ -276,15 +370,23 @@ pub enum Ending {
     ServerAborts,
     /// The server forgets it.
     ServerForgets,
-    /// The client fails it as having too few bytes.
+    /// The client fails it as having too few bytes, or too many.
     ClientFails,
 }
 
 /// One call, or several in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct CallSpec {
     /// Names it.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
+    )]
     pub id: u32,
     /// Node that begins it.
     pub client: u16,
@@ -293,26 +395,44 @@ pub struct CallSpec {
     /// Service called.
     pub service: u16,
     /// When it begins.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub at: Micros,
     /// How often it is made, one after the other.
     pub repeat: u32,
+    /// How long its client thinks in between.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
+    pub pause: Micros,
+    /// So many at once, each repeated by itself.
+    pub parallel: u32,
+    /// Another call, by its place and of the same client: this one begins `at` after that one is over for the last
+    /// time.
+    pub after: Option<u32>,
+    /// Another call, by its place, that the server makes once it has the request. It replies when that one is over.
+    pub nested: Option<u32>,
+    /// It has to end this soon after it began, 0 for any time.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
+    pub within: Micros,
     /// Client to server.
     pub request: Transfer,
     /// Server to client.
     pub reply: Transfer,
     /// How long the server works on it.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub work: Micros,
     /// How it ends early.
     pub ending: Ending,
     /// When, counted from its begin (or its acceptance).
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub ending_after: Micros,
     /// On a connection of its own.
     pub exclusive: bool,
     /// The length of the request is announced.
     pub announced: bool,
     /// Lifetime, 0 for the endpoint's own.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub lifetime: Micros,
     /// Silence, 0 for the endpoint's own.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub silence: Micros,
     /// BUSY does not end it.
     pub retry_busy: bool,
@@ -331,6 +451,11 @@ impl Default for CallSpec {
             service: SERVICE,
             at: 0,
             repeat: 1,
+            pause: 0,
+            parallel: 1,
+            after: None,
+            nested: None,
+            within: 0,
             request: Transfer::default(),
             reply: Transfer::default(),
             work: 0,
@@ -349,25 +474,36 @@ impl Default for CallSpec {
 
 /// A VERSION question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct VersionSpec {
     /// Node that asks.
     pub client: u16,
     /// Node that is asked.
     pub server: u16,
     /// When.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub at: Micros,
     /// How long it waits.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub timeout: Micros,
 }
 
 /// Something that befalls a node at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Action {
     /// Names its stream.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
+    )]
     pub id: u32,
     /// When.
+    #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub at: Micros,
     /// Which node.
     pub node: u16,
@@ -377,31 +513,40 @@ pub struct Action {
 
 /// What befalls a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename_all = "kebab-case", deny_unknown_fields)
+)]
 pub enum ActionKind {
     /// Its process stands still.
     Pause {
         /// For this long.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         lasts: Micros,
     },
     /// It loses everything and comes back with a new epoch.
     Crash {
         /// After this long.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         lasts: Micros,
     },
     /// Its endpoint is closed, in order, and a new one follows.
     Close {
         /// After this long.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         lasts: Micros,
     },
     /// Its socket takes no datagram.
     Block {
         /// For this long.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         lasts: Micros,
     },
     /// Its clock jumps forward.
     Jump {
         /// By this much.
+        #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
         by: Micros,
     },
     /// Its address translator forgets every mapping and makes new ones.

@@ -1,24 +1,28 @@
 //! Client applications: begin, write, read, give up, and check what comes back.
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Target};
+use rxrpc_proto::{
+    BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Outcome, Target,
+};
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, stream};
-use crate::coverage::{CallStage, Limit};
+use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, head, is_impatient, limits, stream};
+use crate::coverage::{CallStage, Limit, Workload};
 use crate::oracle::{Checks, Oracle};
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
 use crate::world::World;
 
 /// A call that was refused for want of room is tried again after this long.
-const TRY_AGAIN: u64 = 50_000;
+pub(crate) const TRY_AGAIN: u64 = 50_000;
+/// A node without a call for this long was idle.
+pub(crate) const IDLE: Micros = 1_000_000;
 
 #[derive(Debug)]
 struct ClientCall {
     id: CallId,
-    spec: u32,
-    round: u32,
+    /// What was begun.
+    what: Begin,
     /// Its place in the book, and its number.
     place: u32,
     unique: u32,
@@ -38,6 +42,8 @@ struct ClientCall {
 pub(super) struct Clients {
     calls: Slab<ClientCall>,
     generation: u32,
+    /// When the last call ended here.
+    last_end: Option<Instant>,
 }
 
 fn tag_of(slot: usize, generation: u32) -> u64 {
@@ -74,7 +80,8 @@ impl Clients {
     }
 }
 
-fn options(spec: &CallSpec, tag: u64) -> CallOptions {
+/// How the call is made.
+pub(crate) fn options(spec: &CallSpec, tag: u64) -> CallOptions {
     CallOptions {
         tag,
         exclusive: spec.exclusive,
@@ -86,7 +93,8 @@ fn options(spec: &CallSpec, tag: u64) -> CallOptions {
 }
 
 impl App {
-    pub(super) fn begin(&mut self, reach: &mut Reach<'_>, spec: u32, round: u32) {
+    pub(super) fn begin(&mut self, reach: &mut Reach<'_>, what: Begin) {
+        let spec = what.spec;
         let scenario = std::sync::Arc::clone(&self.scenario);
         let Some(call) = scenario.calls.get(spec as usize) else { return };
         let generation = (self.clients.generation + 1) & 0x7fff_ffff;
@@ -95,26 +103,23 @@ impl App {
         let target = Target { peer: self.address(call.server), service: call.service, upgrade: call.upgrade };
         let id = match reach.endpoint.begin_call(&target, options(call, tag)) {
             Ok(id) => id,
-            Err(error) => return self.begin_refused(reach, spec, round, error),
+            Err(error) => return self.begin_refused(reach, what, error),
         };
         self.clients.generation = generation;
+        self.count_workload(reach, spec);
         let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
         reach.world.application(self.node, u64::from(unique), 1);
-        let mut head = [0; HEAD as usize];
-        head[..4].copy_from_slice(&unique.to_le_bytes());
-        head[4..].copy_from_slice(&place.to_le_bytes());
         let anonymous = call.request.len < HEAD;
         let (writer, reader) = if anonymous {
             let reply = Transfer { len: ANONYMOUS_REPLY, ..call.reply.clone() };
             (Writer::new(call.request.clone(), ANONYMOUS, &[]), Reader::new(reply, ANONYMOUS, 0))
         } else {
-            let writer = Writer::new(call.request.clone(), stream(unique, false), &head);
+            let writer = Writer::new(call.request.clone(), stream(unique, false), &head(unique, place));
             (writer, Reader::new(call.reply.clone(), stream(unique, true), 0))
         };
         self.clients.calls.insert(ClientCall {
             id,
-            spec,
-            round,
+            what,
             place,
             unique,
             generation,
@@ -131,7 +136,19 @@ impl App {
         self.write_client(reach, slot);
     }
 
-    fn begin_refused(&mut self, reach: &mut Reach<'_>, spec: u32, round: u32, error: BeginCallError) {
+    fn count_workload(&self, reach: &mut Reach<'_>, spec: u32) {
+        let coverage = &mut reach.world.coverage;
+        self.kinds[spec as usize].iter().for_each(|kind| coverage.workload(*kind));
+        let clients = &self.clients;
+        if clients.calls.len() >= 4 {
+            coverage.workload(Workload::AllChannels);
+        }
+        if clients.is_empty() && clients.last_end.is_some_and(|end| reach.now - end >= us(IDLE)) {
+            coverage.workload(Workload::AfterIdle);
+        }
+    }
+
+    fn begin_refused(&mut self, reach: &mut Reach<'_>, what: Begin, error: BeginCallError) {
         match error {
             BeginCallError::TooManyCalls => reach.world.coverage.limit(Limit::Calls),
             BeginCallError::TooManyCallsToPeer(_) => reach.world.coverage.limit(Limit::CallsPerPeer),
@@ -139,7 +156,7 @@ impl App {
             _ => self.broken(reach, &format!("beginning a call: {error}")),
         }
         if !self.healed {
-            self.alarms.set(reach.now + us(TRY_AGAIN), Alarm::Begin(spec, round));
+            self.alarms.set(reach.now + us(TRY_AGAIN), Alarm::Begin(what));
         }
     }
 
@@ -174,14 +191,14 @@ impl App {
         };
         call.ended = true;
         let (place, anonymous) = (call.place, call.anonymous);
-        let (after, spec) = (reach.local - call.begun, call.spec);
+        let (after, spec) = (reach.local - call.begun, call.what.spec);
         reach.world.coverage.outcome(&outcome);
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
         let allow = reach.world.oracles.allow;
         let tainted = reach.world.oracles.is_tainted();
-        let limits = self.limits(&self.scenario.calls[spec as usize]);
-        let impatient =
-            limits[1] < 2 * self.scenario.nodes.iter().map(|n| n.endpoint.keepalive).max().unwrap_or(0);
+        self.note_end(reach, place, spec, outcome);
+        let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
+        let impatient = is_impatient(&self.scenario, limits[1]);
         let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
         let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
         self.report(reach, finding);
@@ -192,11 +209,19 @@ impl App {
         }
     }
 
-    /// Lifetime and silence of such a call.
-    fn limits(&self, spec: &CallSpec) -> [Micros; 2] {
-        let endpoint = &self.scenario.nodes[usize::from(self.node)].endpoint;
-        let own = |call: Micros, endpoint: Micros| if call > 0 { call } else { endpoint };
-        [own(spec.lifetime, endpoint.lifetime), own(spec.silence, endpoint.silence)]
+    /// A call has ended: what did it carry, and was it in time?
+    fn note_end(&self, reach: &mut Reach<'_>, place: u32, spec: u32, outcome: Outcome) {
+        let call = &self.scenario.calls[spec as usize];
+        let Some(record) = reach.world.oracles.ledger.record(place) else { return };
+        let (begun, unique) = (record.begun, record.unique);
+        let bytes = if outcome.is_ok() { call.request.len + call.reply.len } else { 0 };
+        reach.world.oracles.figures.add(begun, reach.now, bytes);
+        let took = reach.now - begun;
+        if call.within > 0 && took > us(call.within) {
+            let text =
+                format!("expected call {unique} to end within {:?}, and it took {took:?}", us(call.within));
+            reach.world.violation(Some(self.node), Oracle::Expectation, text);
+        }
     }
 
     pub(super) fn report(&self, reach: &mut Reach<'_>, finding: Option<(Oracle, String)>) {
@@ -259,8 +284,11 @@ impl App {
             }
         };
         let (unique, ended, read) = (call.unique, call.ended, call.reader.read);
-        let expected =
-            if call.anonymous { ANONYMOUS_REPLY } else { self.scenario.calls[call.spec as usize].reply.len };
+        let expected = if call.anonymous {
+            ANONYMOUS_REPLY
+        } else {
+            self.scenario.calls[call.what.spec as usize].reply.len
+        };
         match stop {
             Stop::Until(at) => self.client_alarm(slot, at),
             Stop::Wrong(at) => self.wrong(reach, unique, &format!("wrong reply before byte {at}")),
@@ -281,10 +309,39 @@ impl App {
     /// The call is over and read: forget it, and make the next one.
     fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = self.clients.calls.remove(slot);
+        self.clients.last_end = Some(reach.now);
         reach.endpoint.release(call.id);
-        let spec = &self.scenario.calls[call.spec as usize];
-        if call.round + 1 < spec.repeat && !self.healed {
-            self.begin(reach, call.spec, call.round + 1);
+        let what = Begin { round: call.what.round + 1, ..call.what };
+        let spec = &self.scenario.calls[what.spec as usize];
+        if self.healed {
+            return;
+        }
+        if what.round >= spec.repeat {
+            self.over_for_good(reach, what);
+        } else if spec.pause > 0 {
+            self.alarms.set(reach.now + us(spec.pause), Alarm::Begin(what));
+        } else {
+            self.begin(reach, what);
+        }
+    }
+
+    /// The call was made for the last time: others may have waited for that.
+    fn over_for_good(&mut self, reach: &Reach<'_>, what: Begin) {
+        if let Some(served) = what.parent {
+            return self.alarms.set(reach.now, Alarm::Nested(served));
+        }
+        let Some(unfinished) = self.unfinished.get_mut(what.spec as usize) else { return };
+        *unfinished = unfinished.saturating_sub(1);
+        if *unfinished > 0 {
+            return;
+        }
+        let scenario = std::sync::Arc::clone(&self.scenario);
+        let waits = |call: &CallSpec| call.after == Some(what.spec) && call.client == self.node;
+        for (spec, call) in (0..).zip(&scenario.calls).filter(|(_, call)| waits(call)) {
+            for _ in 0..call.parallel {
+                let begin = Begin { spec, round: 0, parent: None };
+                self.alarms.set(reach.now + us(call.at), Alarm::Begin(begin));
+            }
         }
     }
 
@@ -300,7 +357,7 @@ impl App {
         }
         let call = &self.clients.calls[slot];
         let (id, place, unique) = (call.id, call.place, call.unique);
-        let ending = self.scenario.calls[call.spec as usize].ending;
+        let ending = self.scenario.calls[call.what.spec as usize].ending;
         if !matches!(ending, Ending::ClientAborts | Ending::ClientForgets | Ending::ClientFails) {
             return;
         }
@@ -325,8 +382,9 @@ impl App {
                 self.client_over(reach, slot);
             }
             Ending::ClientFails => {
+                let error = if unique % 2 == 0 { CallError::Short } else { CallError::Excess };
                 if let Some(mut view) = reach.endpoint.call(id) {
-                    view.fail(CallError::Short);
+                    view.fail(error);
                 }
             }
             _ => {

@@ -1,9 +1,10 @@
 //! The applications of a node: clients that make the calls of the scenario, servers that answer them.
 
 mod client;
-mod pattern;
+mod kinds;
+pub(crate) mod pattern;
 mod server;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,28 +13,31 @@ use std::time::Duration;
 
 use rxrpc_proto::{CallError, CallId, Endpoint, Event, Instant, Outcome, TimeoutKind};
 
-use crate::coverage::Limit;
+use crate::coverage::{Limit, Workload};
 use crate::oracle::Oracle;
 use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
-use crate::scenario::{ActionKind, Micros, Scenario, us};
+use crate::scenario::{ActionKind, CallSpec, Micros, Scenario, us};
 use crate::world::World;
 use client::Clients;
+#[cfg(feature = "full")]
+pub(crate) use client::{IDLE, TRY_AGAIN, options};
+pub(crate) use kinds::kinds;
 use server::Servers;
 
 /// Bytes at the front of a request that name the call: its number and its place in the book.
-const HEAD: u64 = 8;
+pub(crate) const HEAD: u64 = 8;
 /// Stream of calls too short to be named, and the length of the reply to them.
-const ANONYMOUS: u64 = 0;
-const ANONYMOUS_REPLY: u64 = 5;
+pub(crate) const ANONYMOUS: u64 = 0;
+pub(crate) const ANONYMOUS_REPLY: u64 = 5;
 /// Tags of served calls have this bit.
 const SERVED: u64 = 1 << 63;
 
 /// Something an application waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Alarm {
-    /// A call of the scenario begins, for the so many-th time.
-    Begin(u32, u32),
+    /// A call of the scenario begins.
+    Begin(Begin),
     /// A VERSION question is asked.
     Ask(u32),
     /// A client call goes on.
@@ -44,8 +48,21 @@ enum Alarm {
     Accept(u32),
     /// A served call goes on.
     Serve(u64),
+    /// The call that a served one waits for is over.
+    Nested(u64),
     /// A served call is ended.
     EndServe(u64),
+}
+
+/// A call to begin.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Begin {
+    /// Its place in the scenario.
+    spec: u32,
+    /// For the so many-th time.
+    round: u32,
+    /// The served call that waits for it, by its tag.
+    parent: Option<u64>,
 }
 
 /// What applications reach.
@@ -89,14 +106,21 @@ pub(crate) struct App {
     alarms: Alarms,
     clients: Clients,
     servers: Servers,
+    /// Of each call of the scenario: how many that run at once are not over for the last time.
+    unfinished: Vec<u32>,
     incarnation: u32,
     healed: bool,
+    /// By call of the scenario: what it asks of the endpoints.
+    kinds: Vec<Vec<Workload>>,
     /// How much later than due anything may happen here: late timers, pauses, a blocked socket.
     slack: Duration,
 }
 
+/// A clock that drifts is read in whole nanoseconds of true time.
+const ROUNDING: Duration = Duration::from_nanos(2);
+
 /// How much later than due something may happen at the node, on its clock.
-fn slack(scenario: &Scenario, node: NodeId) -> Duration {
+pub(crate) fn slack(scenario: &Scenario, node: NodeId) -> Duration {
     let Some(spec) = scenario.nodes.get(usize::from(node)) else { return Duration::ZERO };
     let still = scenario.actions.iter().filter(|a| a.node == node).map(|a| match a.kind {
         ActionKind::Pause { lasts } | ActionKind::Block { lasts } | ActionKind::Jump { by: lasts } => {
@@ -105,21 +129,72 @@ fn slack(scenario: &Scenario, node: NodeId) -> Duration {
         _ => Duration::ZERO,
     });
     let blocked = if spec.socket.blocked > 0.0 { us(spec.socket.blocked_for) * 20 } else { Duration::ZERO };
-    let timers = us(spec.clock.granularity) + us(spec.clock.late);
+    // A timer that was to come late is set anew, and late again, when the clock jumps.
+    let jumps =
+        scenario.actions.iter().filter(|a| a.node == node && matches!(a.kind, ActionKind::Jump { .. }));
+    let timers = (us(spec.clock.granularity) + us(spec.clock.late)) * (1 + jumps.count() as u32);
     // A fast clock makes more of it.
-    (timers + still.sum::<Duration>() + blocked) * 11 / 10
+    (timers + still.sum::<Duration>() + blocked) * 11 / 10 + ROUNDING
 }
 
 /// Stream of a call's request or reply.
-fn stream(unique: u32, reply: bool) -> u64 {
+pub(crate) fn stream(unique: u32, reply: bool) -> u64 {
     splitmix64(u64::from(unique) * 2 + u64::from(reply) + 2)
+}
+
+/// The bytes that name a call.
+pub(crate) fn head(unique: u32, place: u32) -> [u8; HEAD as usize] {
+    (u64::from(unique) | u64::from(place) << 32).to_le_bytes()
+}
+
+/// Number and place of the call that such bytes name.
+pub(crate) fn named(head: [u8; HEAD as usize]) -> (u32, u32) {
+    let word = u64::from_le_bytes(head);
+    (word as u32, (word >> 32) as u32)
+}
+
+/// Lifetime and silence of a call that the node makes.
+pub(crate) fn limits(scenario: &Scenario, node: NodeId, spec: &CallSpec) -> [Micros; 2] {
+    let endpoint = &scenario.nodes[usize::from(node)].endpoint;
+    let own = |call: Micros, endpoint: Micros| if call > 0 { call } else { endpoint };
+    [own(spec.lifetime, endpoint.lifetime), own(spec.silence, endpoint.silence)]
+}
+
+/// Whether such a silence is shorter than the pauses of a peer that works.
+pub(crate) fn is_impatient(scenario: &Scenario, silence: Micros) -> bool {
+    silence < 2 * scenario.nodes.iter().map(|n| n.endpoint.keepalive).max().unwrap_or(0)
+}
+
+/// What is wrong about the time, on its node's clock, after which a call ended.
+pub(crate) fn judge_deadline(
+    outcome: Outcome,
+    after: Duration,
+    limits: [Micros; 2],
+    slack: Duration,
+) -> Option<String> {
+    let [lifetime, silence] = limits.map(us);
+    let early = match outcome {
+        Err(CallError::Timeout(TimeoutKind::Lifetime)) => after < lifetime,
+        Err(CallError::Timeout(TimeoutKind::Silence)) => after < silence,
+        _ => false,
+    };
+    let late = !lifetime.is_zero() && after > lifetime + slack;
+    (early || late)
+        .then(|| format!("{outcome:?} after {after:?}, lifetime {lifetime:?}, silence {silence:?}"))
 }
 
 impl App {
     pub(crate) fn new(node: NodeId, scenario: &Arc<Scenario>) -> Self {
         let mut alarms = Alarms::default();
-        for (i, call) in scenario.calls.iter().enumerate().filter(|(_, c)| c.client == node) {
-            alarms.set(Instant::ORIGIN + us(call.at), Alarm::Begin(i as u32, 0));
+        let nested: Vec<u32> = scenario.calls.iter().filter_map(|c| c.nested).collect();
+        for (spec, call) in (0..).zip(&scenario.calls).filter(|(_, c)| c.client == node) {
+            if call.after.is_some() || nested.contains(&spec) {
+                continue;
+            }
+            for _ in 0..call.parallel {
+                let begin = Begin { spec, round: 0, parent: None };
+                alarms.set(Instant::ORIGIN + us(call.at), Alarm::Begin(begin));
+            }
         }
         for (i, version) in scenario.versions.iter().enumerate().filter(|(_, v)| v.client == node) {
             alarms.set(Instant::ORIGIN + us(version.at), Alarm::Ask(i as u32));
@@ -130,8 +205,10 @@ impl App {
             alarms,
             clients: Clients::default(),
             servers: Servers::new(scenario, node),
+            unfinished: scenario.calls.iter().map(|c| c.parallel).collect(),
             incarnation: 0,
             healed: false,
+            kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
             slack: slack(scenario, node),
         }
     }
@@ -147,12 +224,13 @@ impl App {
         while let Some(alarm) = self.alarms.pop(reach.now) {
             any = true;
             match alarm {
-                Alarm::Begin(spec, round) => self.begin(reach, spec, round),
+                Alarm::Begin(begin) => self.begin(reach, begin),
                 Alarm::Ask(version) => self.ask(reach, version),
                 Alarm::Client(tag) => self.drive_client(reach, tag),
                 Alarm::EndClient(tag) => self.end_client(reach, tag),
                 Alarm::Accept(waiting) => self.accept_waiting(reach, waiting),
                 Alarm::Serve(tag) => self.drive_server(reach, tag),
+                Alarm::Nested(tag) => self.nested_over(reach, tag),
                 Alarm::EndServe(tag) => self.end_server(reach, tag),
             }
         }
@@ -201,15 +279,7 @@ impl App {
 
     /// A call has ended `after` its begin on the node's clock. Was that when its deadlines say?
     fn check_deadline(&self, reach: &mut Reach<'_>, outcome: Outcome, after: Duration, limits: [Micros; 2]) {
-        let [lifetime, silence] = limits.map(us);
-        let early = match outcome {
-            Err(CallError::Timeout(TimeoutKind::Lifetime)) => after < lifetime,
-            Err(CallError::Timeout(TimeoutKind::Silence)) => after < silence,
-            _ => false,
-        };
-        let late = !lifetime.is_zero() && after > lifetime + self.slack;
-        if early || late {
-            let text = format!("{outcome:?} after {after:?}, lifetime {lifetime:?}, silence {silence:?}");
+        if let Some(text) = judge_deadline(outcome, after, limits, self.slack) {
             reach.world.violation(Some(self.node), Oracle::Deadline, text);
         }
     }
@@ -240,7 +310,7 @@ impl App {
         self.incarnation += 1;
         let kept = std::mem::take(&mut self.alarms.heap).into_sorted_vec().into_iter().rev();
         for Reverse((at, _, alarm)) in kept {
-            if matches!(alarm, Alarm::Begin(..) | Alarm::Ask(_)) {
+            if matches!(alarm, Alarm::Begin(Begin { parent: None, .. }) | Alarm::Ask(_)) {
                 self.alarms.set(Instant::from_nanos(at), alarm);
             }
         }

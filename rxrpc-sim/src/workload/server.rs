@@ -5,7 +5,7 @@ use rxrpc_proto::{AcceptOptions, CallError, CallId, Instant, News, Rejection};
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, HEAD, Reach, SERVED, pattern, stream};
+use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, SERVED, named, pattern, stream};
 use crate::coverage::{CallStage, Limit};
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
@@ -26,6 +26,8 @@ struct ServedCall {
     has_request: bool,
     /// It works until then.
     works_until: Option<Instant>,
+    /// A call that it made is not over.
+    waits: bool,
     alarm: Option<Instant>,
     gave_up: bool,
     /// When it was accepted, on the node's clock.
@@ -73,6 +75,7 @@ impl Servers {
                 writer.hurry();
             }
             call.works_until = None;
+            call.waits = false;
             tags.push(tag_of(slot, call.generation));
         }
         tags.into_iter()
@@ -138,6 +141,7 @@ impl App {
             named: false,
             has_request: false,
             works_until: None,
+            waits: false,
             alarm: None,
             gave_up: false,
             accepted: reach.local,
@@ -182,6 +186,13 @@ impl App {
         self.go_on(reach, slot);
     }
 
+    /// The call that a served one made is over.
+    pub(super) fn nested_over(&mut self, reach: &mut Reach<'_>, tag: u64) {
+        let Some(slot) = self.servers.slot(tag) else { return };
+        self.servers.calls[slot].waits = false;
+        self.go_on(reach, slot);
+    }
+
     fn server_alarm(&mut self, slot: usize, at: Instant) {
         let call = &mut self.servers.calls[slot];
         if call.alarm.is_none_or(|a| at < a) {
@@ -195,7 +206,7 @@ impl App {
             self.read_request(reach, slot);
         }
         let call = &mut self.servers.calls[slot];
-        if !call.has_request || call.gave_up {
+        if !call.has_request || call.gave_up || call.waits {
             return;
         }
         if let Some(until) = call.works_until {
@@ -239,8 +250,7 @@ impl App {
     fn name(&mut self, reach: &mut Reach<'_>, slot: usize) -> bool {
         let call = &mut self.servers.calls[slot];
         call.named = true;
-        let [a, b, c, d, e, f, g, h] = call.reader.head;
-        let (unique, place) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let (unique, place) = named(call.reader.head);
         let Some(record) = reach.world.oracles.ledger.find(unique, place) else {
             // An attacker's, or one long over that comes again.
             call.gave_up = true;
@@ -306,6 +316,12 @@ impl App {
             call.works_until = Some(reach.now + us(work));
         }
         call.writer = Some(writer);
+        let nested = call.spec.and_then(|s| self.scenario.calls[s as usize].nested).filter(|_| !self.healed);
+        if let Some(spec) = nested {
+            call.waits = true;
+            let parent = Some(tag_of(slot, call.generation));
+            self.alarms.set(reach.now, Alarm::Begin(Begin { spec, round: 0, parent }));
+        }
         if call.spec.is_some() {
             let allow = reach.world.oracles.allow;
             if !reach.world.oracles.is_tainted() {

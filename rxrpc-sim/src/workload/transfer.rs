@@ -23,9 +23,18 @@ pub(crate) enum Stop {
     Unexpected,
 }
 
+/// Bytes to write.
+#[derive(Debug)]
+pub(crate) enum Piece<'a> {
+    /// They are copied.
+    Copied(&'a [u8]),
+    /// They are handed over.
+    Shared(Bytes),
+}
+
 #[derive(Debug)]
 pub(crate) struct Writer {
-    plan: Transfer,
+    pub(crate) plan: Transfer,
     key: u64,
     /// Bytes before the pattern begins.
     head: [u8; 8],
@@ -90,10 +99,11 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, view: &mut CallMut<'_>) -> Result<usize, WriteError> {
+    /// What is to be written next: some of the head, copied, or of the pattern, copied or not.
+    pub(crate) fn piece(&self) -> Piece<'_> {
         if self.written < self.head_len {
             let rest = self.head_len.min(self.plan.len);
-            return view.write(&self.head[self.written as usize..rest as usize]);
+            return Piece::Copied(&self.head[self.written as usize..rest as usize]);
         }
         let mut most = self.plan.len - self.written;
         if self.plan.write > 0 {
@@ -101,10 +111,16 @@ impl Writer {
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         if self.plan.flush {
-            return view.write(pattern::piece(self.key, self.written, most));
+            return Piece::Copied(pattern::piece(self.key, self.written, most));
         }
-        let mut bytes: Bytes = pattern::shared(self.key, self.written, most);
-        view.write_bytes(&mut bytes)
+        Piece::Shared(pattern::shared(self.key, self.written, most))
+    }
+
+    fn write(&self, view: &mut CallMut<'_>) -> Result<usize, WriteError> {
+        match self.piece() {
+            Piece::Copied(bytes) => view.write(bytes),
+            Piece::Shared(mut bytes) => view.write_bytes(&mut bytes),
+        }
     }
 
     fn refused(&mut self, error: WriteError) -> Stop {
@@ -121,7 +137,7 @@ impl Writer {
 
 #[derive(Debug)]
 pub(crate) struct Reader {
-    plan: Transfer,
+    pub(crate) plan: Transfer,
     key: u64,
     pub(crate) read: u64,
     pub(crate) at_end: bool,
@@ -164,12 +180,7 @@ impl Reader {
             }
             self.paused = None;
         }
-        let mut most = if self.plan.read > 0 { self.plan.read } else { u64::MAX };
-        if !self.has_head() {
-            most = most.min(self.head_len - self.read);
-        }
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        match view.read_chunk(most) {
+        match view.read_chunk(self.most()) {
             Ok(Some(bytes)) => {
                 if !self.check(&bytes) {
                     return Some(Stop::Wrong(self.read));
@@ -189,7 +200,23 @@ impl Reader {
         }
     }
 
-    fn check(&mut self, bytes: &[u8]) -> bool {
+    /// How much to read at once.
+    pub(crate) fn most(&self) -> usize {
+        let mut most = if self.plan.read > 0 { self.plan.read } else { u64::MAX };
+        if !self.has_head() {
+            most = most.min(self.head_len - self.read);
+        }
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the bytes that come next are the right ones.
+    #[cfg(feature = "full")]
+    pub(crate) fn is_next(&self, bytes: &[u8]) -> bool {
+        !self.has_head() || pattern::is_right(self.key, self.read, bytes)
+    }
+
+    /// Take bytes that were read. False if they are wrong.
+    pub(crate) fn check(&mut self, bytes: &[u8]) -> bool {
         let offset = self.read;
         self.read += bytes.len() as u64;
         if offset < self.head_len {

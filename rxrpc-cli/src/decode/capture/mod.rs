@@ -50,6 +50,8 @@ pub(super) enum Source {
     File(PathBuf),
     /// What came through a pipe, which can be read only once.
     Memory(Vec<u8>),
+    /// Only what was captured on the interface with this name.
+    Interface(Box<Source>, String),
 }
 
 impl Source {
@@ -70,7 +72,17 @@ impl Source {
         Ok(match self {
             Source::File(path) => Box::new(File::open(path)?),
             Source::Memory(octets) => Box::new(&octets[..]),
+            Source::Interface(source, _) => return source.reader(),
         })
+    }
+
+    /// The same, but only one interface.
+    pub(super) fn of_interface(self, name: &str) -> Source {
+        Source::Interface(Box::new(self), name.into())
+    }
+
+    fn interface(&self) -> Option<&str> {
+        if let Source::Interface(_, name) = self { Some(name) } else { None }
     }
 
     /// Gives every frame to `sink`. Damage ends the reading; what came before it has been given.
@@ -83,9 +95,12 @@ impl Source {
         reader.by_ref().take(4).read_to_end(&mut magic).map_err(Stop::capture)?;
         let whole = Cursor::new(magic.clone()).chain(reader);
         if magic == PCAPNG_MAGIC {
-            pcapng::read(whole, sink)
+            pcapng::read(whole, self.interface(), sink)
         } else if PCAP_MAGICS.iter().any(|known| magic == known) {
-            read_pcap(whole, sink)
+            match self.interface() {
+                Some(_) => Err(Stop::capture("a pcap file does not name interfaces, only pcapng files do")),
+                None => read_pcap(whole, sink),
+            }
         } else {
             Err(Stop::capture("neither a pcap nor a pcapng file"))
         }

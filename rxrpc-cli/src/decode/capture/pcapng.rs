@@ -22,9 +22,10 @@ struct Captured {
     original: u32,
 }
 
-/// Gives every frame of a pcapng file to `sink`.
+/// Gives every frame of a pcapng file, or of one interface of it, to `sink`.
 pub(super) fn read(
     reader: impl Read,
+    wanted: Option<&str>,
     sink: &mut dyn FnMut(Frame) -> Result<(), Stop>,
 ) -> Result<Option<Damage>, Stop> {
     let mut reader = match PcapNgReader::new(reader) {
@@ -44,6 +45,9 @@ pub(super) fn read(
         number = number.saturating_add(1);
         if let Some((units, interface)) = captured.units.zip(interface) {
             time = nanoseconds(units, interface);
+        }
+        if wanted.is_some_and(|wanted| interface.and_then(name) != Some(wanted)) {
+            continue;
         }
         let link = interface.map_or(NO_LINK, |interface| u32::from(interface.linktype) & LINK_MASK);
         let mut data = captured.data;
@@ -101,6 +105,14 @@ fn captured(block: Block<'static>, little: bool) -> Option<Captured> {
     }
 }
 
+/// The name of an interface, if the file tells it.
+fn name<'a>(interface: &'a InterfaceDescriptionBlock<'_>) -> Option<&'a str> {
+    interface.options.iter().find_map(|option| match option {
+        InterfaceDescriptionOption::IfName(name) => Some(&**name),
+        _ => None,
+    })
+}
+
 /// The most octets an interface captures of a frame.
 fn snapshot(interface: Option<&InterfaceDescriptionBlock<'_>>) -> usize {
     match interface.map_or(0, |interface| interface.snaplen) {
@@ -133,6 +145,7 @@ fn nanoseconds(units: u64, interface: &InterfaceDescriptionBlock<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
     use super::super::tests::frames;
     use super::*;
 
@@ -251,6 +264,25 @@ mod tests {
         .concat();
         let links: Vec<_> = frames(file).0.iter().map(|frame| frame.link).collect();
         assert_eq!(links, [1, NO_LINK, 113]);
+    }
+
+    #[test]
+    fn one_interface_can_be_chosen_and_frames_keep_their_numbers() {
+        let named = |name: &[u8; 4]| interface(1, 0, &[&[2, 0, 4, 0][..], name].concat());
+        let frame = |place: u32| enhanced(place, 1, &[place as u8], &[]);
+        let file = [section(false), named(b"left"), named(b"rite"), interface(1, 0, &[])];
+        let file = [file.concat(), frame(0), frame(1), frame(2), frame(1)].concat();
+        let chosen = |name: &str| {
+            let mut numbers = Vec::new();
+            let source = Source::Memory(file.clone()).of_interface(name);
+            let mut note = |frame: Frame| {
+                numbers.push(frame.number);
+                Ok(())
+            };
+            source.read(&mut note).unwrap();
+            numbers
+        };
+        assert_eq!((chosen("left"), chosen("rite"), chosen("none")), (vec![1], vec![2, 4], vec![]));
     }
 
     #[test]

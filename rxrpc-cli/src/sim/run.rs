@@ -1,0 +1,156 @@
+//! `rxrpc sim run`: one seed, or a campaign of many.
+
+use std::io::stdout;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anstream::{AutoStream, ColorChoice};
+use rxrpc_sim::campaign::{KEPT, Results, Shard, campaign};
+use rxrpc_sim::{Report, Scenario};
+
+use super::coverage;
+use super::failures::Keeper;
+use super::help;
+use super::observers::run_observed;
+use super::progress::Progress;
+use super::seeds::shard;
+use super::tally::{Tally, verdict};
+use super::watch::Watch;
+use super::which::{Task, Which, quiet};
+use super::work::spread;
+use crate::failure::Failure;
+use crate::output;
+
+/// Arguments of `rxrpc sim run`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = help::RUN)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Run only the seeds whose number modulo N is I, from 0/N to N-1/N.
+    #[arg(long, value_name = "I/N", value_parser = shard, default_value = "0/1")]
+    shard: Shard,
+    /// Write what came of it as JSON, for `rxrpc sim report`.
+    #[arg(long, value_name = "FILE.json")]
+    out: Option<PathBuf>,
+    /// Print what was reached, and how often.
+    #[arg(long)]
+    coverage: bool,
+    /// Folder for scenarios that replay failures.
+    #[arg(long, value_name = "DIR", default_value = "sim-failures")]
+    failures: PathBuf,
+    /// So many failures are shown, written and shrunk; of the others only the seed is told.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(..=KEPT as i64))]
+    keep: u8,
+    /// Runs that may be spent on shrinking a failure.
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    shrink_runs: u32,
+    /// Do not shrink failures.
+    #[arg(long, conflicts_with = "shrink_runs")]
+    no_shrink: bool,
+    #[command(flatten)]
+    watch: Watch,
+}
+
+/// Run, and tell what came of it.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let task = args.which.task()?;
+    let began = Instant::now();
+    let (results, report) = match task.single.as_ref().filter(|_| args.shard == Shard::WHOLE) {
+        Some(scenario) => one(args, scenario)?,
+        None => (many(args, &task)?, None),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let scenario = args.which.scenario.as_ref().map(|path| path.display().to_string());
+    let mut tally = Tally::new(task.seeds, args.shard, args.which.harness.name(), scenario, &results);
+    tally.seconds = seconds;
+    keep(args, &results, &mut tally)?;
+    if args.coverage {
+        output::line(coverage::table(&results.coverage))?;
+    }
+    if let Some(path) = &args.out {
+        tally.write(path)?;
+    }
+    let verdict = verdict(results.seeds, results.failed.len(), &results.coverage);
+    let held = verdict.as_deref().unwrap_or("all held");
+    match &report {
+        Some(report) => output::line(format_args!("{}: {held}", told(report)))?,
+        None => output::line(format_args!("{}: {held}", tally.told()))?,
+    }
+    verdict.map_or(Ok(()), |text| Err(Failure::Local(text)))
+}
+
+/// Run a single seed, watched by whoever was asked for.
+fn one(args: &Args, scenario: &Scenario) -> Result<(Results, Option<Report>), Failure> {
+    if !scenario.about.is_empty() {
+        output::line(scenario.about.trim_end())?;
+    }
+    let mut watchers = args.watch.watchers(scenario, colour())?;
+    let came_of_it = run_observed(scenario, args.which.harness.harness(), watchers.take());
+    watchers.finish(&came_of_it)?;
+    let report = came_of_it.as_ref().ok().cloned();
+    let mut results = Results::default();
+    results.add(scenario, came_of_it);
+    Ok((results, report))
+}
+
+/// Run many seeds, in chunks.
+fn many(args: &Args, task: &Task) -> Result<Results, Failure> {
+    if let Some(option) = args.watch.given() {
+        let text = format!("{option} is about one run: choose one with --seeds SEED, or a --scenario alone");
+        return Err(Failure::Usage(text));
+    }
+    let mut results = Results::default();
+    let mut progress = Progress::new(task.seeds.count(args.shard));
+    let _quiet = quiet();
+    let harness = args.which.harness.harness();
+    let chunk = |range| campaign(range, args.shard, harness, |seed| task.scenario(seed), |_, _| true);
+    spread(task.seeds, args.shard, args.which.jobs(), chunk, |chunk| {
+        progress.add(chunk.seeds, chunk.failed.len() as u64);
+        for failure in &chunk.failures {
+            progress.say(failure.seed, failure.violations.first());
+        }
+        results.merge(chunk);
+    });
+    Ok(results)
+}
+
+/// Show the first failures, and write files that replay them.
+fn keep(args: &Args, results: &Results, tally: &mut Tally) -> Result<(), Failure> {
+    let keeper = Keeper {
+        folder: &args.failures,
+        harness: args.which.harness.harness(),
+        option: args.which.harness.option(),
+        budget: if args.no_shrink { 0 } else { args.shrink_runs },
+        source: args.which.scenario.as_deref().filter(|_| args.which.seeds.is_none()),
+        colour: colour(),
+    };
+    let _quiet = quiet();
+    let kept = results.failures.iter().zip(&mut tally.failures).take(args.keep.into());
+    for (found, failed) in kept {
+        output::line(keeper.keep(found, failed)?)?;
+    }
+    let rest: Vec<String> = results.failed.iter().skip(args.keep.into()).map(u64::to_string).collect();
+    if !rest.is_empty() {
+        output::line(format_args!("failed as well: {}", rest.join(", ")))?;
+    }
+    Ok(())
+}
+
+fn colour() -> bool {
+    AutoStream::choice(&stdout()) != ColorChoice::Never
+}
+
+/// One run in a line.
+fn told(report: &Report) -> String {
+    let ends: Vec<String> = report.ends.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let ends = if ends.is_empty() { String::new() } else { format!(" ({})", ends.join(", ")) };
+    format!(
+        "seed {}: {:.3} s simulated, {} datagrams, {} calls{ends}, hash {:016x}",
+        report.seed,
+        report.ended.as_nanos() as f64 / 1e9,
+        report.datagrams,
+        report.calls,
+        report.trace.hash(),
+    )
+}
