@@ -86,8 +86,8 @@ pub(crate) struct SendHalf {
     dropped: u32,
     /// It did so time and again: nothing goes out before the time-out.
     held: bool,
-    /// Doubling makes no time-out longer than this.
-    longest_back_off: Duration,
+    /// A time-out is not longer than this, or than the round trip.
+    longest_timeout: Duration,
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
@@ -122,7 +122,7 @@ impl SendHalf {
             backoff: 0,
             dropped: 0,
             held: false,
-            longest_back_off: silence / 4,
+            longest_timeout: silence / 4,
             timer: None,
             newest_ack: (1, 0),
             newest_ack_serial: None,
@@ -347,9 +347,9 @@ impl SendHalf {
     }
 
     /// Start the retransmission time-out anew. It must not outlast the silence that ends the call
-    /// (QUIRKS.md#back-off-ends-before-the-call).
+    /// (QUIRKS.md#time-out-ends-before-the-call).
     pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
-        let longest = self.longest_back_off.max(rtt.rto(bounds, 0));
+        let longest = self.longest_timeout.max(rtt.smoothed().unwrap_or(bounds.initial));
         self.timer = Some(LossTimer::Timeout(now + rtt.rto(bounds, self.backoff).min(longest)));
     }
 
