@@ -439,3 +439,24 @@ fn a_round_trip_that_grew_does_not_multiply_the_time_outs_already_waited() {
     let again = of(&lost, &solo.take()).len();
     assert!(again >= 4, "sent {again} times in the 17 s that were left");
 }
+
+#[test]
+fn one_long_round_trip_does_not_make_the_time_out_outlast_the_silence() {
+    let mut solo = Solo::new(|_| {});
+    let begin = |solo: &mut Solo, request: &[u8]| {
+        let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+        solo.write_all(call, request);
+        solo.take().pop().expect("the request").header
+    };
+    // The last packet, which was sent only once, is acknowledged after 7.5 s.
+    let slow = begin(&mut solo, &pattern(2000));
+    assert_eq!(slow.seq, 2);
+    solo.wait(ms(7_500));
+    let ack = Hand::answering(&slow).ack(AckReason::Requested, 3, slow.serial, &[]);
+    solo.hear(server_addr(), &ack);
+    solo.take();
+    let lost = begin(&mut solo, b"ask");
+    solo.wait(Duration::from_secs(19));
+    let again = solo.take().iter().filter(|s| s.header.cid == lost.cid && s.is(PacketType::Data)).count();
+    assert_eq!(again, 2, "at 7.5 s and at 15 s of 20 s");
+}

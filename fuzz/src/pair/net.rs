@@ -85,7 +85,7 @@ impl Net {
             128..=159 => vec![],
             160..=191 => vec![ms((n - 160) * 2)],
             192..=215 => vec![DELAY, ms((n - 192) * 4)],
-            // Not longer: with a round trip of 7 s the retransmission time-out exceeds the silence that ends a call.
+            // Up to a round trip of 3 s. Only copies come later.
             216..=231 => vec![ms((n - 216) * 100)],
             232..=239 => vec![DELAY, ms((n - 231) * 1000)],
             240..=249 => {

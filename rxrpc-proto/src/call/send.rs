@@ -90,8 +90,8 @@ pub(crate) struct SendHalf {
     held: bool,
     /// A random number since the peer turned the call away at once, 0 before.
     spread: u32,
-    /// Doubling makes no time-out longer than this.
-    longest_back_off: Duration,
+    /// A time-out is not longer than this, or than the round trip.
+    longest_timeout: Duration,
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
@@ -128,7 +128,7 @@ impl SendHalf {
             dropped: 0,
             held: false,
             spread: 0,
-            longest_back_off: silence / 4,
+            longest_timeout: silence / 4,
             timer: None,
             newest_ack: (1, 0),
             newest_ack_serial: None,
@@ -369,9 +369,9 @@ impl SendHalf {
     }
 
     /// Start the retransmission time-out anew. It must not outlast the silence that ends the call
-    /// (QUIRKS.md#back-off-ends-before-the-call).
+    /// (QUIRKS.md#time-out-ends-before-the-call).
     pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
-        let longest = self.longest_back_off.max(rtt.rto(bounds, 0));
+        let longest = self.longest_timeout.max(rtt.smoothed().unwrap_or(bounds.initial));
         let mut wait = rtt.rto(bounds, self.backoff).min(longest);
         if self.una == 1 && self.soft_acked == 0 {
             // All or half of it, or something in between (QUIRKS.md#busy-is-told).
