@@ -105,10 +105,13 @@ impl SendHalf {
         let reneged = self.soft_ack(newer, &mut tally);
         let Tally { acked, named, newest_sent, .. } = tally;
         if let Some(newest_sent) = newest_sent {
-            // What it answers went out before anything was sent again: nothing was lost, answers were slow.
-            let answers_older = |retry: u32| ack.serial != 0 && (ack.serial.wrapping_sub(retry) as i32) < 0;
-            if self.first_retry.take().is_some_and(answers_older) {
+            // It has the packet that was sent again, and answers one from before: that was not lost, answers were
+            // slow.
+            let older = |serial: u32| ack.serial != 0 && (ack.serial.wrapping_sub(serial) as i32) < 0;
+            let retry = self.first_retry.take();
+            if retry.is_some_and(|(seq, serial)| older(serial) && self.has_arrived(seq)) {
                 self.cc.on_false_alarm();
+                self.unlose();
             }
             self.cc.on_ack(&AckSample { acked, in_flight, newest_sent });
             self.backoff = 0;
@@ -415,6 +418,17 @@ mod tests {
         half.on_resent(1, Sent { at: ms(1000), serial: 200 }, &BOUNDS, &Rtt::default());
         assert_eq!(half.timer, Some(LossTimer::Timeout(ms(3000))), "re-armed, backed off");
         assert_eq!(half.next_lost().map(|l| l.0), None, "the window is full");
+    }
+
+    #[test]
+    fn a_time_out_is_a_false_alarm_only_if_the_packet_sent_again_had_arrived() {
+        for (table, window, lost) in [(&[1, 1, 1][..], 10, 0), (&[0, 1, 1], 1, 7)] {
+            let (mut half, mut rtt) = (sending(8), Rtt::default());
+            half.on_timeout(ms(1000), &PathTimes::default());
+            half.on_resent(1, Sent { at: ms(1000), serial: 200 }, &BOUNDS, &rtt);
+            half.on_ack(ms(1010), &ack(1, 3, 103, table), &mut rtt, &BOUNDS).unwrap();
+            assert_eq!((half.cc.window(), half.lost.len()), (window, lost));
+        }
     }
 
     #[test]

@@ -82,8 +82,9 @@ pub(crate) struct SendHalf {
     pub(crate) recovery_end: Option<u32>,
     /// Time-outs in a row.
     pub(crate) backoff: u32,
-    /// Serial of the first packet that went out after time-outs, while nothing has been acknowledged since.
-    pub(crate) first_retry: Option<u32>,
+    /// Number and new serial of the first packet that went out after time-outs, while nothing has been
+    /// acknowledged since.
+    pub(super) first_retry: Option<(u32, u32)>,
     /// How often the peer dropped what it had acknowledged softly, since it last acknowledged anything for good.
     dropped: u32,
     /// It did so time and again: nothing goes out before the time-out.
@@ -230,6 +231,11 @@ impl SendHalf {
         self.packets.get(seq.wrapping_sub(self.una) as usize)
     }
 
+    /// Whether the peer has said that it has the packet.
+    pub(super) fn has_arrived(&self, seq: u32) -> bool {
+        self.packet(seq).is_none_or(|packet| packet.acked)
+    }
+
     fn packet_mut(&mut self, seq: u32) -> Option<&mut SentPacket> {
         self.packets.get_mut(seq.wrapping_sub(self.una) as usize)
     }
@@ -290,6 +296,14 @@ impl SendHalf {
         }
         self.unacknowledge();
         self.on_dropped(now, bounds, rtt, 0);
+    }
+
+    /// What was marked lost may still arrive: it is on its way again, and not sent again for now.
+    pub(super) fn unlose(&mut self) {
+        for packet in &mut self.packets {
+            self.in_flight += u32::from(core::mem::take(&mut packet.lost));
+        }
+        self.lost.clear();
     }
 
     /// Nothing that was acknowledged softly is with the peer any more: all of it is in flight again.
@@ -362,7 +376,7 @@ impl SendHalf {
         self.retransmitted += u32::from(!again);
         self.in_flight += 1;
         if self.backoff > 0 {
-            self.first_retry.get_or_insert(sent.serial);
+            self.first_retry.get_or_insert((seq, sent.serial));
         }
         self.last_sent_at = Some(sent.at);
         self.arm_timeout(sent.at, bounds, rtt);

@@ -20,6 +20,8 @@ pub(super) struct Flight {
     acked: Arrived,
     /// At the first packet sent again: what the window was at most, and how much was acknowledged.
     lost: Option<(u32, u32)>,
+    /// The first packet sent again since it last heard of one: number, serial, and what `lost` was before.
+    retry: Option<(u32, u32, Option<(u32, u32)>)>,
     /// The receiver refused or dropped packets, which is no congestion: nothing is known of the window.
     refused: bool,
     /// Bytes of the largest packet.
@@ -27,7 +29,8 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) const NONE: Flight = Flight { acked: Arrived::NONE, lost: None, refused: false, largest: 0 };
+    pub(super) const NONE: Flight =
+        Flight { acked: Arrived::NONE, lost: None, retry: None, refused: false, largest: 0 };
 
     /// The receiver turned the call away.
     pub(super) fn on_refused(&mut self) {
@@ -48,6 +51,19 @@ impl Flight {
                 self.refused |= self.acked.has(seq);
             }
         }
+        self.judge_retry(ack.fields.serial);
+    }
+
+    /// If the packet that was sent again had arrived before, nothing was lost, and the window is as it was (RFC 4015).
+    fn judge_retry(&mut self, answered: u32) {
+        if let Some((seq, serial, before)) = self.retry
+            && self.acked.has(seq)
+        {
+            if answered != 0 && (answered.wrapping_sub(serial) as i32) < 0 {
+                self.lost = before;
+            }
+            self.retry = None;
+        }
     }
 
     fn most(&self) -> u32 {
@@ -60,9 +76,14 @@ impl Flight {
         }
     }
 
-    /// A packet goes out again.
-    pub(super) fn on_again(&mut self) {
+    /// A packet goes out again. If it is known to have arrived, it waited in a blocked socket while the sender learned
+    /// that nothing was lost.
+    pub(super) fn on_again(&mut self, seq: u32, serial: u32) {
+        if self.acked.has(seq) {
+            return;
+        }
         let now = (self.most(), self.acked.count());
+        self.retry.get_or_insert((seq, serial, self.lost));
         self.lost.get_or_insert(now);
     }
 
@@ -91,8 +112,8 @@ mod tests {
         assert_eq!((acked(0).excess(10, 1000), acked(0).excess(11, 1000)), (None, Some((11, 10))));
         let mut flight = acked(30);
         assert_eq!((flight.excess(70, 1000), flight.excess(71, 1000)), (None, Some((41, 40))));
-        flight.on_again();
-        flight.on_again();
+        flight.on_again(31, 200);
+        flight.on_again(32, 201);
         assert_eq!((flight.excess(51, 1000), flight.excess(52, 1000)), (None, Some((22, 21))));
         flight.acked.advance_to(41);
         assert_eq!((flight.excess(66, 1000), flight.excess(67, 1000)), (None, Some((27, 26))));

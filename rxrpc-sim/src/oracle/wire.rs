@@ -368,7 +368,7 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) 
         }
         if !fresh {
             lane.again += 1;
-            lane.flight.on_again();
+            lane.flight.on_again(seq, segment.serial);
         }
         if lane.again > STORM {
             return Some((Oracle::Work, format!("{STORM} packets sent again without progress")));
