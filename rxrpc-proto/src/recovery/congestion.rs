@@ -72,6 +72,8 @@ impl Controller for NewReno {
     }
 
     fn on_ack(&mut self, sample: &AckSample) {
+        // Something got through: whether the time-outs before it were false alarms is decided.
+        self.before_timeout = None;
         // A window that was not used proves nothing about the path: do not let it grow.
         if self.in_recovery(sample.newest_sent) || sample.in_flight < self.window / 2 {
             return;
@@ -178,6 +180,17 @@ mod tests {
         assert_eq!((cc.window(), cc.threshold()), (1, Some(20)));
         cc.on_ack(&acked(1, 1, 250));
         assert_eq!(cc.window(), 2);
+    }
+
+    #[test]
+    fn a_false_alarm_gives_back_nothing_that_an_earlier_true_one_took() {
+        let mut cc = NewReno::new(None);
+        cc.on_ack(&acked(30, 10, 1));
+        cc.on_timeout(at(100), 40);
+        cc.on_ack(&acked(1, 1, 50));
+        cc.on_timeout(at(200), 1);
+        cc.on_false_alarm();
+        assert_eq!(cc.window(), 1);
     }
 
     #[test]

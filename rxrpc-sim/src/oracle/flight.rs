@@ -42,7 +42,11 @@ impl Flight {
         self.refused |= ack.fields.reason == AckReason::ExceedsWindow;
         let first = ack.fields.first_packet;
         self.acked.advance_to(first);
-        for (i, octet) in ack.table().unwrap_or_default().iter().enumerate() {
+        let table = ack.table().unwrap_or_default();
+        // What lies behind the table was dropped as well, if this acknowledgement is not old, and counts once more when
+        // it is acknowledged again.
+        self.refused |= self.acked.has_from(first.saturating_add(table.len() as u32));
+        for (i, octet) in table.iter().enumerate() {
             let seq = first.wrapping_add(i as u32);
             if Ack::received(*octet) {
                 self.acked.add(seq);

@@ -78,6 +78,14 @@ impl Arrived {
         seq < self.base || (i < 512 && self.after[(i / 64) as usize] >> (i % 64) & 1 == 1)
     }
 
+    /// Whether any from this one on has arrived.
+    pub(super) fn has_from(&self, seq: u32) -> bool {
+        let skip = seq.saturating_sub(self.base);
+        let words = self.after.iter().enumerate().skip((skip / 64) as usize);
+        let from = |i: usize| if i as u32 == skip / 64 { skip % 64 } else { 0 };
+        seq < self.base || words.map(|(i, word)| word >> from(i)).any(|word| word != 0)
+    }
+
     fn is_below(&self, first: u32) -> bool {
         first <= self.base || (self.base..first).all(|seq| self.has(seq))
     }

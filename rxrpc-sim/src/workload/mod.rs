@@ -118,14 +118,16 @@ pub(crate) struct App {
     slack: Duration,
 }
 
-/// How long a packet takes at most, if nothing loses, delays or holds one up.
+/// How long word of a client's ending a call takes at most, if nothing loses, delays or holds up packets. If its reply
+/// was whole just then, that is the last acknowledgement, which waits for a next call.
 fn told_within(scenario: &Scenario) -> Option<Duration> {
     let calm = scenario.actions.is_empty() && scenario.links.iter().all(|link| link.elements.is_empty());
     let well = |node: &NodeSpec| {
         node.nat.is_none() && node.socket.blocked == 0.0 && node.socket.receive_buffer >= 4 << 20
     };
     let longest = scenario.links.iter().map(|link| link.delay).max().unwrap_or(0).max(scenario.delay);
-    (calm && scenario.nodes.iter().all(well)).then(|| us(longest) + Duration::from_millis(1))
+    let waits = scenario.nodes.iter().map(|node| node.endpoint.final_ack).max().unwrap_or(0);
+    (calm && scenario.nodes.iter().all(well)).then(|| us(longest + waits) + Duration::from_millis(1))
 }
 
 /// A clock that drifts is read in whole nanoseconds of true time.
