@@ -407,7 +407,8 @@ fn check_ack(
         return Some((Oracle::Ack, format!("firstPacket {first}, packet {} is missing", lane.arrived.base)));
     }
     let Some(table) = ack.table() else { return Some((Oracle::Format, "a table cut short".into())) };
-    lane.offered = lane.offered.max(1 + window);
+    // What has been read makes room before the peer is told so.
+    lane.offered = lane.offered.max(first.saturating_add(window));
     for (i, octet) in table.iter().enumerate() {
         let seq = first.wrapping_add(i as u32);
         // With the window closed one packet may be held all the same.
