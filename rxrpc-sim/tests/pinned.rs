@@ -6,7 +6,7 @@
 use rxrpc_sim::campaign::{Shard, campaign};
 use rxrpc_sim::{Sim, swarm};
 
-const HASH: u64 = 0xc6eb_fde5_d266_8a9e;
+const HASH: u64 = 0xa667_a336_7f63_0fde;
 
 #[test]
 fn some_seeds_run_as_they_are_written_down() {
