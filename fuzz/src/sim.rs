@@ -258,7 +258,7 @@ fn action(input: &mut Input<'_>, s: &mut Scenario) {
         4 => ActionKind::Jump { by: pick(input, &[MS, SECOND, 30 * SECOND]) },
         5 => ActionKind::Rebind,
         6 => ActionKind::ForgeIcmp { about, kind: icmp(input) },
-        _ => ActionKind::Inject { claims: (input.below(2) == 0).then_some(about), count: 20 },
+        _ => ActionKind::Inject { claims: (input.below(2) == 0).then_some(about), count: 20, blind: false },
     };
     let at = s.heal_at * u64::from(input.byte()) / 256;
     s.actions.push(Action { id: s.actions.len() as u32, at, node, kind });

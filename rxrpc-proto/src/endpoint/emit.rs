@@ -45,8 +45,13 @@ pub(super) fn header(
 }
 
 pub(super) fn trailer(peer: &Peer, window: u32) -> Trailer {
-    let max_mtu = if peer.jumbo_offer > 1 { JUMBO_MTU } else { SINGLE_MTU };
-    Trailer { max_mtu, if_mtu: SINGLE_MTU, rwind: Some(window), jumbo_max: Some(peer.jumbo_offer) }
+    trailer_of(peer.jumbo_offer, window)
+}
+
+/// The trailer that offers jumbograms of so many packets, and a window.
+pub(super) fn trailer_of(jumbo_offer: u32, window: u32) -> Trailer {
+    let max_mtu = if jumbo_offer > 1 { JUMBO_MTU } else { SINGLE_MTU };
+    Trailer { max_mtu, if_mtu: SINGLE_MTU, rwind: Some(window), jumbo_max: Some(jumbo_offer) }
 }
 
 /// Whether a DATA packet asks for an acknowledgement at once.

@@ -98,7 +98,9 @@ impl Endpoint {
             serial: 0,
             reason: AckReason::ExceedsWindow,
         };
-        emit_ack(&mut bytes, &nothing, core::iter::empty(), None);
+        // Some peers take an ACK without a trailer for that of an old implementation (QUIRKS.md#trailer).
+        let trailer = emit::trailer_of(1, self.config.limits.window);
+        emit_ack(&mut bytes, &nothing, core::iter::empty(), Some(&trailer));
         self.answer_stranger(now, path, bytes);
     }
 

@@ -13,15 +13,18 @@ const INITIAL: u32 = 10;
 /// Least window after a loss.
 const LEAST: u32 = 2;
 
+/// What the window was at most, and how much was acknowledged.
+type Loss = (u32, u32);
+
 /// One direction of a call, as its sender knows it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
     /// What it was told has arrived.
     acked: Arrived,
-    /// At the first packet sent again: what the window was at most, and how much was acknowledged.
-    lost: Option<(u32, u32)>,
+    /// At the first packet sent again.
+    lost: Option<Loss>,
     /// The first packet sent again since it last heard of one: number, serial, and what `lost` was before.
-    retry: Option<(u32, u32, Option<(u32, u32)>)>,
+    retry: Option<(u32, u32, Option<Loss>)>,
     /// The receiver refused or dropped packets, which is no congestion: nothing is known of the window.
     refused: bool,
     /// Bytes of the largest packet.
