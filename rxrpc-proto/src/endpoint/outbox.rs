@@ -95,7 +95,8 @@ impl Endpoint {
             max_skew: 0,
             first_packet: 1,
             previous_packet: 0,
-            serial: 0,
+            // Without it, one that was overtaken would end a call that goes well.
+            serial: header.serial,
             reason: AckReason::ExceedsWindow,
         };
         // Some peers take an ACK without a trailer for that of an old implementation (QUIRKS.md#trailer).

@@ -349,6 +349,15 @@ fn row_40_a_server_that_lost_the_call_ends_it() {
 }
 
 #[test]
+fn row_40_what_a_server_said_before_the_call_began_there_does_not_end_it() {
+    // Its answer to a packet that overtook the others was overtaken by the acknowledgement of those.
+    let (mut raw, call, header) = hard_acked();
+    let overtaken = ack(&header).acks(AckReason::ExceedsWindow, 1, 0, &[]).serial(2);
+    raw.give(&overtaken.answering(header.serial.wrapping_add(2)));
+    assert_eq!((raw.outcome(call), raw.faults()), (None, vec![Fault::StaleAck]));
+}
+
+#[test]
 fn row_41_a_hole_at_the_start_ends_the_call_only_after_a_hard_ack() {
     let (mut raw, call, header) = hard_acked();
     raw.give(&ack(&header).acks(AckReason::OutOfSequence, 1, 0, &[0, 1]).serial(2));
