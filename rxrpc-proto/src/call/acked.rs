@@ -446,6 +446,22 @@ mod tests {
     }
 
     #[test]
+    fn a_time_out_sends_the_first_packet_though_others_sent_again_may_be_on_their_way() {
+        let (mut half, rtt) = (sending(3), Rtt::default());
+        // A clock that jumped by an hour made the path look that slow.
+        let slow = Delivered { seq: 9, sent: Sent { at: ms(0), serial: 9 }, retransmitted: false };
+        half.rack.on_delivered(slow, ms(3_600_000), None);
+        half.mark_lost(2);
+        half.on_resent(2, Sent { at: ms(10), serial: 200 }, &BOUNDS, &rtt);
+        half.on_timeout(ms(1000), &PathTimes::default());
+        assert_eq!((half.in_flight, half.cc.window()), (2, 1));
+        assert_eq!(half.next_lost().map(|l| l.0), Some(1));
+        half.on_resent(1, Sent { at: ms(1000), serial: 201 }, &BOUNDS, &rtt);
+        half.mark_lost(3);
+        assert_eq!(half.next_lost().map(|l| l.0), None, "only once a time-out");
+    }
+
+    #[test]
     fn a_time_out_with_everything_acked_softly_asks_with_the_first() {
         let (mut half, mut rtt) = (sending(2), Rtt::default());
         half.on_ack(ms(20), &ack(1, 2, 0, &[1, 1]), &mut rtt, &BOUNDS).unwrap();

@@ -248,13 +248,21 @@ impl SendHalf {
         {
             self.lost.pop_front();
         }
-        if self.lost.is_empty()
-            || self.is_held()
-            || (self.in_flight >= self.cc.window() && self.is_repairing())
-        {
+        if self.lost.is_empty() || self.is_held() {
             return None;
         }
+        if self.in_flight >= self.cc.window() && self.is_repairing() {
+            return self.due_to_timeout();
+        }
         self.lost.iter().find_map(|&seq| self.resendable(seq).map(|packet| (seq, packet)))
+    }
+
+    /// The first packet that the peer has not got, once a time-out: what else is thought to be on its way may be long
+    /// gone, if the path seems slower than it is.
+    fn due_to_timeout(&self) -> Option<(u32, SentPacket)> {
+        let i = self.packets.iter().position(|p| !p.acked)?;
+        let seq = self.una.wrapping_add(i as u32);
+        self.resendable(seq).filter(|packet| packet.lost && self.backoff > 0).map(|packet| (seq, packet))
     }
 
     /// Whether a packet that was sent again is on its way. One that is lost once more is not.
@@ -395,7 +403,7 @@ impl SendHalf {
     }
 
     /// Mark a packet lost. Does nothing to one that is acknowledged or lost already.
-    fn mark_lost(&mut self, seq: u32) {
+    pub(super) fn mark_lost(&mut self, seq: u32) {
         let Some(packet) = self.packet_mut(seq) else { return };
         if packet.acked || packet.lost {
             return;
