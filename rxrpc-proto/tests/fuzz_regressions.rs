@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use harness::solo::{Hand, Sent, Solo};
 use harness::{SERVICE, client_addr, ms, pattern, server_addr};
-use rxrpc_proto::wire::{AckReason, Flags, Header, PacketType};
-use rxrpc_proto::{BusyPolicy, CallError, CallOptions, Event, Target, TimeoutKind};
+use rxrpc_proto::wire::{AbortCode, AckReason, Flags, Header, PacketType};
+use rxrpc_proto::{BusyPolicy, CallError, CallOptions, Event, Rejection, Target, TimeoutKind};
 
 /// What three times these datagrams is, headers counted.
 fn allowance(datagrams: &[Vec<u8>]) -> usize {
@@ -459,4 +459,21 @@ fn one_long_round_trip_does_not_make_the_time_out_outlast_the_silence() {
     solo.wait(Duration::from_secs(19));
     let again = solo.take().iter().filter(|s| s.header.cid == lost.cid && s.is(PacketType::Data)).count();
     assert_eq!(again, 2, "at 7.5 s and at 15 s of 20 s");
+}
+
+#[test]
+fn a_waiting_call_that_was_aborted_is_not_turned_away_after_that() {
+    let mut solo = Solo::server(|_| {});
+    solo.hear(client_addr(), &Hand::client(4).whole(b"ask"));
+    let call = solo.end.waiting(SERVICE).unwrap();
+    assert!(solo.end.call(call).unwrap().abort(AbortCode(9)));
+    solo.end.reject(call, Rejection::Busy).unwrap();
+    solo.wait(ms(1));
+    let types: Vec<PacketType> = solo.take().iter().map(|sent| sent.header.packet_type).collect();
+    assert!(types.contains(&PacketType::Abort) && !types.contains(&PacketType::Busy), "{types:?}");
+    // There was an ABORT to repeat and nothing to repeat it of: the connection's timer came for ever.
+    for _ in 0..20 {
+        solo.wait(ms(3_600_000));
+    }
+    assert_eq!((solo.end.stats().connections, solo.end.poll_timeout()), (0, None));
 }

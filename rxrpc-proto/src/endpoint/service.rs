@@ -158,6 +158,10 @@ impl Endpoint {
     /// Refuse a call that has begun as if it had not: the client may send it again.
     fn turn_away(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get(key as usize) else { return };
+        if call.abort_wish.is_some() {
+            // The application has aborted it, and that stands.
+            return self.complete(now, key, Err(CallError::Busy));
+        }
         let (place, peer) = (call.place, call.peer);
         // The call before it stays the last one: a late packet of it must not begin it again.
         let before =
