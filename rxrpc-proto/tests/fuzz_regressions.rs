@@ -477,3 +477,20 @@ fn a_waiting_call_that_was_aborted_is_not_turned_away_after_that() {
     }
     assert_eq!((solo.end.stats().connections, solo.end.poll_timeout()), (0, None));
 }
+
+#[test]
+fn one_packet_from_elsewhere_does_not_pay_for_a_question_and_for_word_that_its_call_is_not_here() {
+    let mut solo = Solo::server(|_| {});
+    solo.hear(client_addr(), &Hand::client(4).whole(b"ask"));
+    solo.accept();
+    solo.take();
+    // The middle of a call on another channel of the connection.
+    let late = Hand::client(5).data(300, Flags::NONE, b"");
+    let elsewhere = SocketAddr::from(([10, 0, 0, 99], 7001));
+    solo.hear(elsewhere, &late);
+    solo.wait(ms(1));
+    let sent = solo.take();
+    let there: Vec<&Sent> = sent.iter().filter(|s| s.to == elsewhere).collect();
+    assert!(cost(&sent, elsewhere) <= allowance(&[late]), "{there:?}");
+    assert_eq!(there.len(), 1, "the question");
+}

@@ -58,6 +58,10 @@ impl Endpoint {
             self.end_implicitly(now, call);
         }
         if let Err(fault) = self.admit(path, header, service) {
+            if fault == Fault::MidCallStart && self.is_elsewhere(key, path) {
+                // The question that goes there is all that the packet pays for.
+                return self.fault(fault);
+            }
             return self.refuse(now, path, header, fault, false);
         }
         if let Some(connection) = self.connections.get_mut(key as usize)
@@ -67,6 +71,12 @@ impl Endpoint {
             channel.replay = None;
         }
         self.start_call(now, path, key, header, body);
+    }
+
+    /// Whether a packet of the connection came from another address than its peer's.
+    fn is_elsewhere(&self, key: u32, path: &Path) -> bool {
+        let peer = self.connections.get(key as usize).and_then(|c| self.peers.get(c.peer as usize));
+        peer.is_none_or(|peer| peer.addr != path.peer)
     }
 
     /// The service of a new connection: the one named, or the newer one that the client is moved to.
