@@ -8,6 +8,7 @@ mod element;
 mod endpoint;
 mod expect;
 mod number;
+mod ranges;
 #[cfg(feature = "serde")]
 mod text;
 mod valid;
@@ -261,7 +262,11 @@ pub struct ClockSpec {
 
 /// How tasks run: for the full harness alone.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 pub struct TaskSpec {
     /// Which of the tasks that were woken comes next is drawn; otherwise the one that was woken first.
     pub shuffled: bool,

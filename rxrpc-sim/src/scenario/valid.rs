@@ -1,4 +1,4 @@
-//! Whether a scenario can be run: numbers of nodes that exist, ids that are unique.
+//! Whether a scenario can be run: numbers of nodes that exist, ids that are unique, values that make sense.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,8 @@ impl Scenario {
         unique("links", self.links.iter().map(|l| l.id))?;
         unique("elements", self.links.iter().flat_map(|l| &l.elements).map(|e| e.id))?;
         unique("calls", self.calls.iter().map(|c| c.id))?;
-        unique("actions", self.actions.iter().map(|a| a.id))
+        unique("actions", self.actions.iter().map(|a| a.id))?;
+        self.check_values()
     }
 }
 
