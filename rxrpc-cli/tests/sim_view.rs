@@ -102,6 +102,27 @@ fn files_are_for_a_single_run_and_for_places_that_can_be_written() {
 }
 
 #[test]
+fn the_trace_of_either_harness_shows_windows_and_round_trips_and_how_calls_end() {
+    let folder = folder("samples");
+    for harness in ["direct", "full"] {
+        let args = ["sim", "run", "--scenario", "lossy.toml", "--trace", "run.jsonl", "--harness", harness];
+        well(&folder, &args);
+        let trace = lines(&fs::read_to_string(folder.join("run.jsonl")).unwrap());
+        let samples = of(&trace, "sample");
+        let largest = |key: &str| samples.iter().filter_map(|s| s[key].as_u64()).max();
+        assert!(largest("congestion_window") > Some(4), "{harness}");
+        assert!(largest("in_flight") > Some(4), "{harness}");
+        assert!(largest("srtt_ns").is_some(), "{harness}");
+        assert_eq!(largest("bytes_acknowledged"), Some(100_000), "{harness}");
+        for side in ["client", "server"] {
+            let last = samples.iter().rfind(|s| s["side"] == side).unwrap();
+            assert_eq!(last["outcome"], "ok", "{harness}, {side}");
+        }
+    }
+    let _ = fs::remove_dir_all(folder);
+}
+
+#[test]
 fn an_interface_is_asked_of_files_that_have_them() {
     let folder = folder("interface");
     let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rxrpc_proto::{
-    BeginCallError, CallOptions, EndpointStats, ListenError, ServiceOptions, Target, VersionAnswer,
+    BeginCallError, CallInfo, CallOptions, EndpointStats, ListenError, ServiceOptions, Target, VersionAnswer,
     VersionError,
 };
 
@@ -131,6 +131,15 @@ impl Endpoint {
     #[must_use]
     pub fn stats(&self) -> EndpointStats {
         self.handle.lock().proto.stats()
+    }
+
+    /// Every call there is, with its state and its counters: those that wait to be accepted, those that live, and
+    /// those that are over and whose handle was not dropped. For status pages and plots.
+    ///
+    /// Takes time in proportion to their number, and holds up the driver meanwhile.
+    #[must_use]
+    pub fn calls(&self) -> Vec<CallInfo> {
+        self.handle.lock().proto.call_infos().collect()
     }
 
     /// Whether the endpoint takes no new calls, because it was closed or shut down or its driver is gone.

@@ -50,7 +50,7 @@ pub use bytes::Bytes;
 pub use rxrpc_proto as proto;
 #[doc(no_inline)]
 pub use rxrpc_proto::{
-    AbortCode, AcceptError, AcceptOptions, BeginCallError, BusyPolicy, CallError, CallId, CallOptions,
-    CallStats, Config, EndpointStats, ListenError, NetworkError, ReadError, ServiceOptions, Target,
-    TimeoutKind, VersionAnswer, VersionError, WriteError,
+    AbortCode, AcceptError, AcceptOptions, BeginCallError, BusyPolicy, CallError, CallId, CallInfo,
+    CallOptions, CallStats, Config, EndpointStats, ListenError, NetworkError, ReadError, ServiceOptions,
+    Target, TimeoutKind, VersionAnswer, VersionError, WriteError,
 };

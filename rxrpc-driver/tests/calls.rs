@@ -57,6 +57,28 @@ fn a_reply_above_the_limit_is_excess_and_aborts_the_call() {
 }
 
 #[test]
+fn the_calls_of_an_endpoint_are_told_from_their_begin_until_their_handles_are_gone() {
+    let mut sim = Sim::new();
+    let (client, target) = echo_pair(&mut sim);
+    assert_eq!(client.calls(), []);
+    let mut call = client.call(target, CallOptions { tag: 7, ..CallOptions::default() }).unwrap();
+    let begun = client.calls();
+    assert_eq!(begun.len(), 1);
+    assert_eq!((begun[0].id, begun[0].tag, begun[0].is_client, begun[0].outcome), (call.id(), 7, true, None));
+    let call = sim.run(async move {
+        call.write_all(b"request").await.unwrap();
+        call.finish().unwrap();
+        call.read_to_end(100).await.unwrap();
+        call.outcome().await.unwrap();
+        call
+    });
+    let over = client.calls();
+    assert_eq!((over.len(), over[0].outcome, over[0].stats), (1, Some(Ok(())), call.stats()));
+    drop(call);
+    assert_eq!(client.calls(), []);
+}
+
+#[test]
 fn a_server_learns_that_the_client_has_its_reply() {
     let mut sim = Sim::new();
     let (server, knobs) = sim.endpoint(1);

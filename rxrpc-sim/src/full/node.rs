@@ -64,6 +64,8 @@ pub(super) struct FullNode {
     /// What the scenario has it do.
     app: Option<Rc<App>>,
     driver: Option<TaskId>,
+    /// The driver, until those who start with it have had their turn: services are offered before packets are read.
+    unborn: Option<Driver<SocketIo>>,
     /// The driver has ended; and so has the wait for it.
     ended: Rc<Cell<bool>>,
     closed: Rc<Cell<bool>>,
@@ -98,6 +100,7 @@ impl FullNode {
             programs: Rc::default(),
             app: None,
             driver: None,
+            unborn: None,
             ended: Rc::default(),
             closed: Rc::default(),
             life: Life::Running,
@@ -134,11 +137,11 @@ impl FullNode {
         *shared.endpoint.borrow_mut() = Some(endpoint);
         self.ended = Rc::default();
         self.closed = Rc::default();
-        let ended = Rc::clone(&self.ended);
-        self.driver = Some(self.node.start(async move {
-            driver.await;
-            ended.set(true);
-        }));
+        self.unborn = Some(driver);
+        // Where the order is drawn, packets may be read before.
+        if self.spec.tasks.shuffled {
+            self.start_driver();
+        }
         self.life = Life::Running;
         self.stirred = Some(now);
         self.node.0.is_up.set(true);
@@ -148,6 +151,17 @@ impl FullNode {
         for program in self.programs.borrow_mut().iter_mut() {
             program(&self.node);
         }
+    }
+
+    /// Has the driver run from now on. False if it does already.
+    fn start_driver(&mut self) -> bool {
+        let Some(driver) = self.unborn.take() else { return false };
+        let ended = Rc::clone(&self.ended);
+        self.driver = Some(self.node.start(async move {
+            driver.await;
+            ended.set(true);
+        }));
+        true
     }
 
     fn stats(&self) -> EndpointStats {
@@ -198,6 +212,14 @@ impl FullNode {
             let Some(waker) = shared.timers.borrow_mut().due(now) else { break };
             waker.wake();
         }
+        self.run_tasks(now);
+        if self.start_driver() {
+            self.run_tasks(now);
+        }
+    }
+
+    fn run_tasks(&self, now: Instant) {
+        let shared = &self.node.0;
         for polls in 0.. {
             let Some(mut turn) = shared.executor.borrow_mut().next() else { break };
             if polls > POLLS {
@@ -207,6 +229,7 @@ impl FullNode {
             let id = turn.id();
             let at = now.as_nanos();
             shared.lent.borrow_mut().trace.add(Record::Event, at, u32::from(shared.id), id.serial(), 0);
+            shared.socket.borrow_mut().begin_poll();
             match turn.poll() {
                 Poll::Ready(()) => drop(shared.executor.borrow_mut().remove(id)),
                 Poll::Pending => {
@@ -214,6 +237,19 @@ impl FullNode {
                     drop(ended);
                 }
             }
+            if self.driver == Some(id) {
+                self.show_calls();
+            }
+        }
+    }
+
+    /// Lets those who watch see the calls as the driver leaves them, those too that tasks may drop next.
+    fn show_calls(&self) {
+        let mut world = self.node.0.lent.borrow_mut();
+        if world.is_observed()
+            && let Some(endpoint) = &*self.node.0.endpoint.borrow()
+        {
+            endpoint.calls().iter().for_each(|call| world.sample(self.node.id(), call));
         }
     }
 
@@ -238,7 +274,7 @@ impl FullNode {
             app.crash(world);
         }
         self.end_tasks(None);
-        self.driver = None;
+        (self.driver, self.unborn) = (None, None);
         self.node.0.is_up.set(false);
         self.node.0.socket.borrow_mut().reset();
         self.life = Life::Down(now + lasts);

@@ -20,6 +20,8 @@ use crate::world::World;
 
 /// "Input/output error": how a device refuses segmentation.
 const EIO: i32 = 5;
+/// How often a driver may use its socket within one poll. It takes turns with other tasks long before.
+const USES: u32 = 100_000;
 
 /// What is left of a batch that was refused, and is therefore to be offered again.
 #[derive(Default)]
@@ -63,6 +65,8 @@ pub(super) struct Socket {
     /// The device has refused to segment.
     singly: bool,
     healed: bool,
+    /// Uses within the poll that goes on.
+    uses: u32,
 }
 
 impl Socket {
@@ -85,8 +89,23 @@ impl Socket {
             owed: Owed::default(),
             singly: false,
             healed: false,
+            uses: 0,
             spec: spec.clone(),
         }
+    }
+
+    /// A task is about to be polled.
+    pub(super) fn begin_poll(&mut self) {
+        self.uses = 0;
+    }
+
+    /// The driver uses the socket.
+    ///
+    /// # Panics
+    /// If it does nothing else: nobody but a panic gets out of a poll that does not end.
+    fn count_use(&mut self) {
+        self.uses += 1;
+        assert!(self.uses <= USES, "node {}: the driver used its socket {USES} times in one poll", self.node);
     }
 
     /// The driver is gone, and with it all that it waited for.
@@ -295,11 +314,14 @@ impl Io for SocketIo {
     }
 
     fn try_recv(&mut self, batch: &mut RecvBatch) -> io::Result<usize> {
-        self.0.borrow_mut().receive(batch)
+        let mut socket = self.0.borrow_mut();
+        socket.count_use();
+        socket.receive(batch)
     }
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut socket = self.0.borrow_mut();
+        socket.count_use();
         if socket.inbox.run(socket.received).is_some() || socket.lies() {
             return Poll::Ready(Ok(()));
         }
@@ -308,11 +330,14 @@ impl Io for SocketIo {
     }
 
     fn try_send(&mut self, transmit: &Transmit, bytes: &[u8]) -> io::Result<()> {
-        self.0.borrow_mut().send(transmit, bytes)
+        let mut socket = self.0.borrow_mut();
+        socket.count_use();
+        socket.send(transmit, bytes)
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut socket = self.0.borrow_mut();
+        socket.count_use();
         let blocked = socket.blocked_until.is_some_and(|until| socket.now < until);
         if !blocked || socket.lies() {
             return Poll::Ready(Ok(()));
@@ -323,6 +348,7 @@ impl Io for SocketIo {
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let mut socket = self.0.borrow_mut();
+        socket.count_use();
         socket.deadline = None;
         let Some(deadline) = deadline else { return Poll::Pending };
         if socket.clock.timer(deadline) <= socket.now {
@@ -335,6 +361,7 @@ impl Io for SocketIo {
 
     fn poll_network_error(&mut self, cx: &mut Context<'_>) -> Poll<NetworkReport> {
         let mut socket = self.0.borrow_mut();
+        socket.count_use();
         if let Some(report) = socket.reports.pop_front() {
             return Poll::Ready(report);
         }
@@ -414,6 +441,18 @@ mod tests {
             send(&mut io, &vec![0; len], 2).unwrap();
             assert_eq!(found(&lent), wrong, "{len} bytes where {batch} datagrams may be sent");
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "node 0: the driver used its socket 100000 times in one poll")]
+    fn a_driver_that_goes_round_in_circles_is_stopped() {
+        let (mut io, _) = socket(1);
+        for _ in 0..3 {
+            io.0.borrow_mut().begin_poll();
+            (0..USES)
+                .for_each(|_| assert!(io.poll_writable(&mut Context::from_waker(Waker::noop())).is_ready()));
+        }
+        let _ = io.try_recv(&mut RecvBatch::new());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Whether the values of a scenario make sense: chances between 0 and 1, sizes that a packet can have.
 
-use super::{ActionKind, Distribution, ElementKind, LinkSpec, LossModel, MtuSpec, NodeSpec, RateSpec, Scenario};
+use super::{
+    ActionKind, Distribution, ElementKind, LinkSpec, LossModel, MtuSpec, NodeSpec, RateSpec, Scenario,
+};
 
 /// The largest batch of one send: what kernels take.
 const BATCH: usize = 64;
@@ -87,7 +89,9 @@ fn check_element(kind: &ElementKind) -> Result<(), String> {
         }
         ElementKind::Gate(spans) => {
             let wrong = spans.iter().find(|(from, to)| from > to);
-            wrong.map_or(Ok(()), |(from, to)| Err(format!("closed from {from} us to {to} us, which is before")))
+            wrong.map_or(Ok(()), |(from, to)| {
+                Err(format!("closed from {from} us to {to} us, which is before"))
+            })
         }
     }
 }
@@ -104,7 +108,9 @@ fn check_loss(model: &LossModel) -> Result<(), String> {
 
 fn check_distribution(by: &Distribution) -> Result<(), String> {
     match by {
-        Distribution::Uniform { low, high } if low > high => Err(format!("low: {low} us is more than {high} us")),
+        Distribution::Uniform { low, high } if low > high => {
+            Err(format!("low: {low} us is more than {high} us"))
+        }
         Distribution::Pareto { least, most, .. } if least > most => {
             Err(format!("least: {least} us is more than {most} us"))
         }
