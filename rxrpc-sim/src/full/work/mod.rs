@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use rxrpc_driver::{CallError, VersionError};
+use rxrpc_driver::{CallError, CallId, VersionError};
 use rxrpc_proto::{Instant, Outcome};
 use slab::Slab;
 
@@ -230,11 +230,21 @@ impl App {
         .await;
     }
 
-    /// Waits for an operation of the endpoint; or cancels it, and returns `None`.
+    /// Waits for an operation of the endpoint; or cancels it, which ends no call, and returns `None`.
     async fn attempt<T>(&self, operation: impl Future<Output = T>) -> Option<T> {
+        match self.wait_awhile(operation).await {
+            Ok(result) => return Some(result),
+            Err(before) if before == self.live_calls() => {}
+            Err(_) => self.broken("a call ended because a wait was cancelled"),
+        }
+        None
+    }
+
+    /// Waits for an operation of the endpoint; or cancels it, and returns which calls there were until then.
+    async fn wait_awhile<T>(&self, operation: impl Future<Output = T>) -> Result<T, Vec<CallId>> {
         let _held = self.waits.hold();
         if self.is_healed() || !self.chance(self.tasks.cancelled) {
-            return Some(operation.await);
+            return Ok(operation.await);
         }
         let patience = *self.rng.borrow_mut().pick(&PATIENCE);
         // Or as soon as it was woken and still waits.
@@ -244,13 +254,14 @@ impl App {
             polls -= 1;
             if polls == 0 { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }
         });
-        let result = first(operation, enough).await.ok();
-        if result.is_none() {
-            let mut world = self.world();
-            world.coverage.fault("cancelled-future");
-            world.application(self.id, patience, 10);
+        let mut operation = pin!(operation);
+        if let Ok(result) = first(operation.as_mut(), enough).await {
+            return Ok(result);
         }
-        result
+        let mut world = self.world();
+        world.coverage.fault("cancelled-future");
+        world.application(self.id, patience, 10);
+        Err(self.live_calls())
     }
 
     /// Waits for an operation that can be cancelled and asked for again.
@@ -260,6 +271,12 @@ impl App {
                 return result;
             }
         }
+    }
+
+    /// The calls of the endpoint that are not over.
+    fn live_calls(&self) -> Vec<CallId> {
+        let calls = self.node.endpoint().calls().into_iter();
+        calls.filter(|call| call.outcome.is_none()).map(|call| call.id).collect()
     }
 
     fn address(&self, node: NodeId) -> SocketAddr {
