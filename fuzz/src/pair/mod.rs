@@ -101,6 +101,13 @@ impl Default for End {
     }
 }
 
+impl End {
+    /// A call that ended well while it was read: what came with its end is still to be read.
+    fn has_more(&self) -> bool {
+        self.outcome == Some(Ok(())) && self.readable && !self.end_read && !self.released
+    }
+}
+
 /// One call, as an observer of both sides sees it.
 #[derive(Clone, Debug)]
 struct Rpc {
@@ -231,7 +238,9 @@ impl World {
 
     fn all_over(&self) -> bool {
         self.rpcs.iter().all(|rpc| {
-            rpc.client.outcome.is_some() && (rpc.server.id.is_none() || rpc.server.outcome.is_some())
+            rpc.client.outcome.is_some()
+                && !rpc.client.has_more()
+                && (rpc.server.id.is_none() || rpc.server.outcome.is_some())
         }) && self.nameless.is_empty()
     }
 }
