@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 7] = [
+const KEPT: [(&str, Make); 8] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -20,6 +20,7 @@ const KEPT: [(&str, Make); 7] = [
     ("a table that does not reach what was dropped", a_table_that_does_not_reach),
     ("holes that take more memory than the limit", holes_held_in_memory),
     ("version questions after a jump of the clock", versions_after_a_jump),
+    ("an overtaken acknowledgement that answers a later packet", overtaken_acknowledgements),
 ];
 
 #[test]
@@ -55,6 +56,12 @@ fn call(s: &mut Scenario, [id, client, server]: [u32; 3], at: u64, request: u64)
         ..CallSpec::default()
     });
     s.calls.last_mut().expect("it was pushed")
+}
+
+/// A bottleneck of so many bits a second and bytes of queue, kept short by CoDel.
+fn codel(bits_per_second: u64, queue: usize) -> ElementKind {
+    let aqm = Aqm::CoDel { target: 5_000, interval: 100_000 };
+    ElementKind::Rate(RateSpec { bits_per_second, queue, aqm })
 }
 
 /// A service that turns away all calls, or each so many-th, with BUSY.
@@ -111,10 +118,6 @@ fn busy_before_the_acknowledgement() -> Scenario {
 fn a_table_that_does_not_reach() -> Scenario {
     let mut s = base(1_087_184, 2, 1_000, 1_342_555);
     s.nodes[0].services = vec![turns_away(1)];
-    let codel = |bits_per_second, queue| {
-        let aqm = Aqm::CoDel { target: 5_000, interval: 100_000 };
-        ElementKind::Rate(RateSpec { bits_per_second, queue, aqm })
-    };
     let loss = ElementKind::Loss(LossModel::Bernoulli { p: 0.2 });
     link(&mut s, [1, 0, 1], 1_000, vec![(1, loss), (2, codel(300_000, 3_000))]);
     link(&mut s, [2, 1, 0], 1_000, vec![(4, codel(50_000_000, 30_000))]);
@@ -154,6 +157,24 @@ fn versions_after_a_jump() -> Scenario {
         (2, 200_000, ActionKind::Jump { by: 3_000_000 }),
     ] {
         s.actions.push(Action { id, at, node: 0, kind });
+    }
+    s
+}
+
+fn overtaken_acknowledgements() -> Scenario {
+    let mut s = base(40, 2, 20_000, 417_521);
+    s.nodes[0].endpoint.receive_total = 4_096;
+    let wander = |correlation| {
+        let by = Distribution::Normal { mean: 20_000, deviation: 10_000 };
+        ElementKind::Delay { by, correlation, ordered: false }
+    };
+    link(&mut s, [1, 0, 1], 60_000, vec![(1, wander(0.9)), (2, codel(2_000_000, 300_000))]);
+    link(&mut s, [2, 1, 0], 60_000, vec![(4, wander(0.5)), (5, codel(300_000, 3_000))]);
+    call(&mut s, [14, 1, 0], 0, 12_376);
+    call(&mut s, [15, 0, 1], 306_179, 46_235);
+    call(&mut s, [29, 1, 0], 0, 8).reply.len = 2_179;
+    for [id, client, server] in [[31, 1, 0], [32, 1, 0], [33, 0, 1]] {
+        call(&mut s, [id, client, server], 0, 0);
     }
     s
 }

@@ -2,7 +2,7 @@
 
 use super::send::{LossTimer, SendHalf, SentPacket};
 use crate::fault::Fault;
-use crate::recovery::{AckSample, Controller, Delivered, PathTimes, RtoBounds, Rtt};
+use crate::recovery::{AckSample, Controller, Delivered, PathTimes, RtoBounds, Rtt, serial_after};
 use crate::time::Instant;
 use crate::wire::{Ack, AckReason};
 
@@ -17,11 +17,13 @@ pub(crate) struct AckInput<'a> {
     pub(crate) table: &'a [u8],
     /// Serial of the ACK packet itself, which orders the ACKs of a peer.
     pub(crate) own_serial: u32,
+    /// The serial that our next packet will have: nothing from there on can have been answered yet.
+    pub(crate) next_serial: u32,
 }
 
 impl<'a> AckInput<'a> {
     /// The parts of a received ACK.
-    pub(crate) fn new(ack: &Ack<'a>, own_serial: u32) -> Result<Self, Fault> {
+    pub(crate) fn new(ack: &Ack<'a>, own_serial: u32, next_serial: u32) -> Result<Self, Fault> {
         let fields = ack.fields;
         if fields.first_packet == 0 {
             return Err(Fault::AckZeroFirst);
@@ -33,6 +35,7 @@ impl<'a> AckInput<'a> {
             reason: fields.reason,
             table: ack.table().ok_or(Fault::ShortSack)?,
             own_serial,
+            next_serial,
         })
     }
 }
@@ -62,6 +65,26 @@ struct Tally<'a> {
     newest_sent: Option<Instant>,
 }
 
+/// When an ACK packet came, in the order of serials: the peer's and ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AckOrder {
+    /// Its own serial.
+    own: u32,
+    /// The serial of the packet that we sent next.
+    next: u32,
+}
+
+impl AckOrder {
+    /// Whether the peer sent `ack` after this one, or is this one itself.
+    ///
+    /// A peer that lost the connection and opened it again numbers anew. What it answers tells the order then: it was
+    /// sent later if we sent that after this one had come. That the answered serial is higher does not suffice, since
+    /// packets are overtaken both ways.
+    fn is_before(&self, ack: &AckInput<'_>) -> bool {
+        !serial_after(self.own, ack.own_serial) || (ack.serial != 0 && !serial_after(self.next, ack.serial))
+    }
+}
+
 impl SendHalf {
     /// Take an acknowledgement.
     pub(crate) fn on_ack(
@@ -82,13 +105,10 @@ impl SendHalf {
         if ack.table.len() > outstanding - moved {
             return Err(Fault::SackOverflow);
         }
-        let newest = self.newest_ack_serial;
-        // A peer that lost the connection and opened it again numbers anew: what it answers tells the order then.
-        let newer = newest.is_none_or(|newest| ack.own_serial.wrapping_sub(newest) as i32 >= 0)
-            || (ack.serial != 0 && self.rack.is_later(ack.serial));
+        let newer = self.newest_ack_packet.is_none_or(|newest| newest.is_before(ack));
         self.newest_ack = (ack.first, ack.previous);
         if newer {
-            self.newest_ack_serial = Some(ack.own_serial);
+            self.newest_ack_packet = Some(AckOrder { own: ack.own_serial, next: ack.next_serial });
         }
         let in_flight = self.in_flight;
         if ack.serial != 0 {
@@ -287,6 +307,7 @@ mod tests {
             reason: AckReason::Requested,
             table,
             own_serial: first + previous,
+            next_serial: 200,
         }
     }
 
@@ -366,18 +387,26 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_numbers_its_acks_anew_is_believed_when_it_answers_something_later() {
+    fn a_peer_that_numbers_its_acks_anew_is_believed_when_it_answers_what_was_sent_since() {
         let (mut half, mut rtt) = (sending(3), Rtt::default());
-        let mut a = ack(1, 3, 101, &[1]);
-        a.own_serial = 5000;
-        half.on_ack(ms(20), &a, &mut rtt, &BOUNDS).unwrap();
-        let mut again = ack(1, 3, 101, &[0, 1]);
-        again.own_serial = 7;
+        let before = AckInput { own_serial: 5000, next_serial: 104, ..ack(1, 3, 101, &[1]) };
+        half.on_ack(ms(20), &before, &mut rtt, &BOUNDS).unwrap();
+        let mut again = AckInput { own_serial: 7, next_serial: 105, ..ack(1, 3, 103, &[0, 1]) };
         half.on_ack(ms(21), &again, &mut rtt, &BOUNDS).unwrap();
         assert_eq!(half.soft_acked, 2, "this may be an old one");
-        again.serial = 102;
+        again.serial = 104;
         half.on_ack(ms(22), &again, &mut rtt, &BOUNDS).unwrap();
         assert_eq!((half.in_flight, half.soft_acked), (2, 1));
+    }
+
+    #[test]
+    fn an_ack_that_was_overtaken_takes_nothing_back_though_it_answers_a_packet_sent_later() {
+        let (mut half, mut rtt) = (sending(3), Rtt::default());
+        let second = AckInput { own_serial: 51, ..ack(1, 3, 102, &[0, 1, 1]) };
+        half.on_ack(ms(20), &second, &mut rtt, &BOUNDS).unwrap();
+        let first = AckInput { own_serial: 50, ..ack(1, 3, 103, &[0, 0, 1]) };
+        half.on_ack(ms(21), &first, &mut rtt, &BOUNDS).unwrap();
+        assert_eq!((half.in_flight, half.soft_acked), (1, 2));
     }
 
     #[test]

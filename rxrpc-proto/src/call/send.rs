@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
+use super::acked::AckOrder;
 use super::buffer::SendBuffer;
 use crate::recovery::{Controller, NewReno, PathTimes, Rack, RtoBounds, Rtt, Sent, Verdict};
 use crate::time::Instant;
@@ -96,8 +97,8 @@ pub(crate) struct SendHalf {
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
-    /// Serial of the newest ACK packet that was used.
-    pub(crate) newest_ack_serial: Option<u32>,
+    /// The newest ACK packet that was used.
+    pub(crate) newest_ack_packet: Option<AckOrder>,
     /// When a packet that asked for an acknowledgement was last sent.
     pub(crate) asked_at: Option<Instant>,
     pub(crate) last_sent_at: Option<Instant>,
@@ -132,7 +133,7 @@ impl SendHalf {
             longest_timeout: silence / 4,
             timer: None,
             newest_ack: (1, 0),
-            newest_ack_serial: None,
+            newest_ack_packet: None,
             asked_at: None,
             last_sent_at: None,
         }

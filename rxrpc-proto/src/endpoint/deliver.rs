@@ -175,7 +175,11 @@ impl Endpoint {
             self.fault(Fault::ServerForgot);
             return self.complete(now, key, Err(CallError::PeerRestarted));
         }
-        match AckInput::new(ack, header.serial).and_then(|input| self.apply_ack(now, key, &input)) {
+        let next_serial = call.place.and_then(|p| self.connections.get(p.connection as usize));
+        let next_serial = next_serial.map_or(0, |c| c.next_serial());
+        match AckInput::new(ack, header.serial, next_serial)
+            .and_then(|input| self.apply_ack(now, key, &input))
+        {
             Err(fault) => self.protocol_fault(now, key, fault),
             Ok(AckEffect::Stale) => self.fault(Fault::StaleAck),
             Ok(AckEffect::Used { progress, named }) => {
@@ -199,8 +203,7 @@ impl Endpoint {
         })?;
         call.stats.acks_received += 1;
         if call.send.una != una {
-            let connection = call.place.and_then(|p| self.connections.get(p.connection as usize));
-            call.advanced_at = connection.map(|c| c.next_serial());
+            call.advanced_at = Some(input.next_serial);
         }
         let freed = before.saturating_sub(call.send.buffer.len());
         self.after_freed(key, freed);

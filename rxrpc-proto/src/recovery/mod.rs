@@ -5,5 +5,5 @@ mod rack;
 mod rtt;
 
 pub(crate) use congestion::{AckSample, Controller, NewReno};
-pub(crate) use rack::{Delivered, PathTimes, Rack, Sent, Verdict};
+pub(crate) use rack::{Delivered, PathTimes, Rack, Sent, Verdict, serial_after};
 pub(crate) use rtt::{RtoBounds, Rtt};

@@ -60,7 +60,7 @@ pub(crate) struct Rack {
 
 impl Rack {
     /// Whether this serial is later than every one an acknowledgement has named.
-    pub(crate) fn is_later(&self, serial: u32) -> bool {
+    fn is_later(&self, serial: u32) -> bool {
         self.acked_serial.is_none_or(|highest| serial_after(serial, highest))
     }
 

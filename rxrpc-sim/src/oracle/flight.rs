@@ -29,11 +29,29 @@ pub(super) struct Flight {
     refused: bool,
     /// Bytes of the largest packet.
     largest: usize,
+    /// The newest acknowledgement.
+    newest: Option<Order>,
+}
+
+/// When an acknowledgement reached the sender: its own serial, and the last one that the sender had used.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    pub(super) own: u32,
+    pub(super) sent: u32,
+}
+
+impl Order {
+    /// Whether this one was sent before `newest`. One that answers what was sent after that had come was not, whatever
+    /// its serial: a peer that lost the connection numbers anew.
+    fn is_old(&self, newest: Order, answered: u32) -> bool {
+        let before = |a: u32, b: u32| (a.wrapping_sub(b) as i32) < 0;
+        before(self.own, newest.own) && (answered == 0 || !before(newest.sent, answered))
+    }
 }
 
 impl Flight {
     pub(super) const NONE: Flight =
-        Flight { acked: Arrived::NONE, lost: None, retry: None, refused: false, largest: 0 };
+        Flight { acked: Arrived::NONE, lost: None, retry: None, refused: false, largest: 0, newest: None };
 
     /// The receiver turned the call away.
     pub(super) fn on_refused(&mut self) {
@@ -41,21 +59,24 @@ impl Flight {
     }
 
     /// An acknowledgement has reached the sender.
-    pub(super) fn on_ack(&mut self, ack: &Ack<'_>) {
+    pub(super) fn on_ack(&mut self, ack: &Ack<'_>, order: Order) {
+        let old = self.newest.is_some_and(|newest| order.is_old(newest, ack.fields.serial));
+        if !old {
+            self.newest = Some(order);
+        }
         self.refused |= ack.fields.reason == AckReason::ExceedsWindow;
         let first = ack.fields.first_packet;
         self.acked.advance_to(first);
         let table = ack.table().unwrap_or_default();
-        // What lies behind the table was dropped as well, if this acknowledgement is not old, and counts once more when
-        // it is acknowledged again.
-        self.refused |= self.acked.has_from(first.saturating_add(table.len() as u32));
+        // What lies behind the table was dropped as well, and counts once more when it is acknowledged again. An old
+        // acknowledgement only does not know of it.
+        self.refused |= !old && self.acked.has_from(first.saturating_add(table.len() as u32));
         for (i, octet) in table.iter().enumerate() {
             let seq = first.wrapping_add(i as u32);
             if Ack::received(*octet) {
                 self.acked.add(seq);
             } else {
-                // It was dropped, or this acknowledgement is old.
-                self.refused |= self.acked.has(seq);
+                self.refused |= !old && self.acked.has(seq);
             }
         }
         self.judge_retry(ack.fields.serial);

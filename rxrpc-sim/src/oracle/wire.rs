@@ -7,7 +7,7 @@ use std::time::Duration;
 use rxrpc_proto::Instant;
 use rxrpc_proto::wire::{Ack, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType};
 
-use super::flight::Flight;
+use super::flight::{Flight, Order};
 use super::{Allowances, Oracle};
 use crate::coverage::{Coverage, Limit};
 use crate::packet::{NodeId, Packet};
@@ -296,6 +296,7 @@ impl Wire {
         let connection = self.connection(&header, from_client.then_some(to));
         let side = &mut connection.sides[usize::from(from_client)];
         let aborted = side.aborted;
+        let order = Order { own: header.serial, sent: side.serial };
         let lane = &mut side.lanes[header.channel()];
         match body {
             Body::Data(data) => {
@@ -314,7 +315,7 @@ impl Wire {
                 // Who says nothing of a window takes what every peer does.
                 let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(INITIAL_WINDOW);
                 lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
-                lane.flight.on_ack(&ack);
+                lane.flight.on_ack(&ack, order);
             }
             Body::Busy if header.call_number == lane.call => lane.flight.on_refused(),
             _ => {}
