@@ -154,6 +154,27 @@ fn a_peer_heard_on_the_connection_but_not_for_the_call_has_lost_it() {
 }
 
 #[test]
+fn a_call_that_never_came_to_its_peer_was_not_lost_there() {
+    let mut solo = Solo::new(|_| {});
+    let target = Target::new(server_addr(), SERVICE);
+    let calls = [(); 2].map(|()| {
+        let call = solo.end.begin_call(&target, CallOptions::default()).unwrap();
+        solo.write_all(call, b"q");
+        call
+    });
+    let sent = solo.take();
+    let mut hand = Hand::answering(&sent[0].header);
+    // The peer answers a question about the first call, of which it has nothing, and then no more.
+    solo.hear(server_addr(), &hand.ack(AckReason::PingResponse, 1, 0, &[]));
+    hand.cid = sent[1].header.cid;
+    for _ in 0..7 {
+        solo.wait(secs(3));
+        solo.hear(server_addr(), &hand.ack(AckReason::Delay, 2, 0, &[]));
+    }
+    assert_eq!(calls.map(|call| solo.outcome(call)), [timed_out(TimeoutKind::Silence), None]);
+}
+
+#[test]
 fn calls_that_fall_silent_together_have_no_restarted_peer() {
     let mut solo = Solo::new(|_| {});
     let target = Target::new(server_addr(), SERVICE);

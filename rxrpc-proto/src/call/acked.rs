@@ -140,7 +140,9 @@ impl SendHalf {
             self.on_reneged(now, bounds, rtt);
         }
         self.after_ack(now, acked > 0, rtt, bounds);
-        Ok(AckEffect::Used { progress: acked > 0 || moved > 0, named })
+        let progress = acked > 0 || moved > 0;
+        self.ever_acked |= progress;
+        Ok(AckEffect::Used { progress, named })
     }
 
     /// previousPacket is not to be trusted, it only breaks ties (QUIRKS.md#previous-packet).

@@ -182,6 +182,11 @@ impl Call {
         }
     }
 
+    /// Whether the peer has shown that it has something of the call: it has sent data, or acknowledged some.
+    pub(crate) fn is_known_to_peer(&self) -> bool {
+        self.recv.highest() > 0 || self.send.ever_acked
+    }
+
     pub(crate) fn is_client(&self) -> bool {
         matches!(self.side, Side::Client { .. })
     }

@@ -97,6 +97,8 @@ pub(crate) struct SendHalf {
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
     pub(crate) newest_ack: (u32, u32),
+    /// The peer has acknowledged something, if only softly, and may have dropped it since.
+    pub(crate) ever_acked: bool,
     /// The newest ACK packet that was used.
     pub(crate) newest_ack_packet: Option<AckOrder>,
     /// When a packet that asked for an acknowledgement was last sent.
@@ -133,6 +135,7 @@ impl SendHalf {
             longest_timeout: silence / 4,
             timer: None,
             newest_ack: (1, 0),
+            ever_acked: false,
             newest_ack_packet: None,
             asked_at: None,
             last_sent_at: None,

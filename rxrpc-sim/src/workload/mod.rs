@@ -126,7 +126,11 @@ fn told_within(scenario: &Scenario) -> Option<Duration> {
         node.nat.is_none() && node.socket.blocked == 0.0 && node.socket.receive_buffer >= 4 << 20
     };
     let longest = scenario.links.iter().map(|link| link.delay).max().unwrap_or(0).max(scenario.delay);
-    let waits = scenario.nodes.iter().map(|node| node.endpoint.final_ack).max().unwrap_or(0);
+    // The acknowledgement of a whole reply waits, on a clock that may be slow and whose timers may be late.
+    let wait = |node: &NodeSpec| {
+        node.endpoint.final_ack.saturating_mul(11) / 10 + node.clock.granularity + node.clock.late
+    };
+    let waits = scenario.nodes.iter().map(wait).max().unwrap_or(0);
     (calm && scenario.nodes.iter().all(well)).then(|| us(longest + waits) + Duration::from_millis(1))
 }
 
