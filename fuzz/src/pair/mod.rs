@@ -223,7 +223,9 @@ impl World {
                 (end.readable, end.writable) = (true, true);
             }
             let young = self.now - rpc.began < LIFETIME / 2;
-            rpc.must_succeed = !rpc.meddled && rpc.client.outcome.is_none() && heard && young;
+            // The server may have given it up, and what it says of that been lost.
+            let lives = rpc.client.outcome.is_none() && rpc.server.outcome.is_none();
+            rpc.must_succeed = !rpc.meddled && lives && heard && young;
         }
         self.accept_waiting();
         let end = self.now + LIFETIME + Duration::from_secs(120);
