@@ -4,7 +4,7 @@
 
 use rxrpc_sim::scenario::{
     Action, ActionKind, Aqm, CallSpec, Damage, Distribution, ElementKind, ElementSpec, LinkSpec, LossModel,
-    RateSpec, ServiceSpec, Transfer, VersionSpec,
+    MtuSpec, RateSpec, ServiceSpec, Transfer, VersionSpec,
 };
 use rxrpc_sim::{Scenario, Sim};
 
@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 8] = [
+const KEPT: [(&str, Make); 9] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -21,6 +21,7 @@ const KEPT: [(&str, Make); 8] = [
     ("holes that take more memory than the limit", holes_held_in_memory),
     ("version questions after a jump of the clock", versions_after_a_jump),
     ("an overtaken acknowledgement that answers a later packet", overtaken_acknowledgements),
+    ("a request too large for its path", request_too_large_for_its_path),
 ];
 
 #[test]
@@ -175,6 +176,18 @@ fn overtaken_acknowledgements() -> Scenario {
     call(&mut s, [29, 1, 0], 0, 8).reply.len = 2_179;
     for [id, client, server] in [[31, 1, 0], [32, 1, 0], [33, 0, 1]] {
         call(&mut s, [id, client, server], 0, 0);
+    }
+    s
+}
+
+fn request_too_large_for_its_path() -> Scenario {
+    let mut s = base(7_108_168, 2, 20_000, 25_745_278);
+    s.nodes.iter_mut().for_each(|node| node.endpoint.validate_peers = false);
+    s.nodes[1].endpoint.keepalive = 100_000;
+    let mtu = MtuSpec { mtu: 1_400, report: true, fragment: false, fragment_loss: 0.0 };
+    link(&mut s, [2, 1, 0], 20_000, vec![(1, ElementKind::Mtu(mtu))]);
+    for (id, at, request) in [(15, 0, 16_293), (16, 7_642_574, 0), (19, 25_745_277, 0)] {
+        call(&mut s, [id, 1, 0], at, request);
     }
     s
 }
