@@ -183,6 +183,11 @@ impl Socket {
         self.blocked_at.is_some_and(|at| at >= since)
     }
 
+    /// Whether it takes what is sent, and has taken all that was.
+    pub(super) fn is_free(&self) -> bool {
+        !self.is_owed() && self.blocked_until.is_none_or(|until| until <= self.now)
+    }
+
     /// Whether something was refused and not offered again.
     pub(super) fn is_owed(&self) -> bool {
         !self.owed.bytes.is_empty()

@@ -19,7 +19,7 @@ pub(crate) use judge::{check_faults, check_leftovers, count_clock_faults};
 use crate::net::{Control, Element};
 use crate::observer::LossReason;
 use crate::oracle::{Oracle, check_limits};
-use crate::packet::{NodeId, Packet, elsewhere, inside};
+use crate::packet::{NodeId, Packet, inside, reaches};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
 use crate::workload::{App, Reach};
@@ -142,6 +142,9 @@ impl DirectNode {
                 world.violation(Some(self.id), Oracle::Work, "no end of work in one turn");
                 break;
             }
+        }
+        if self.held.is_none() && self.blocked_until.is_none() {
+            self.app.count_waiting(&self.endpoint, &mut world.coverage);
         }
         if self.turns.is_multiple_of(CHECK_EVERY) {
             self.check(world);
@@ -271,6 +274,14 @@ impl DirectNode {
         world.oracles.on_restart(self.id);
     }
 
+    /// Its process stands still until then, if it does not for longer.
+    fn pause(&mut self, until: Instant) {
+        self.life = match self.life {
+            Life::Paused(before) => Life::Paused(until.max(before)),
+            _ => Life::Paused(until),
+        };
+    }
+
     fn restart(&mut self, now: Instant) {
         self.incarnation += 1;
         self.endpoint = new_endpoint(&self.spec, &self.streams, self.incarnation);
@@ -322,7 +333,7 @@ impl Element for DirectNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if packet.dst != self.addr && packet.dst != elsewhere(self.addr) {
+        if !reaches(packet.dst, self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
         if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
@@ -360,21 +371,23 @@ impl Element for DirectNode {
     }
 
     fn control(&mut self, now: Instant, control: &Control, world: &mut World) {
-        let running = self.life == Life::Running;
+        let up = !matches!(self.life, Life::Down(_));
         match control {
             Control::Heal => self.heal(now, world),
-            Control::Pause(lasts) if running => {
+            Control::Pause(lasts) if up => {
                 world.coverage.fault("pause");
-                self.life = Life::Paused(now + us(*lasts));
+                self.pause(now + us(*lasts));
             }
-            Control::Crash(lasts) if running => {
+            Control::Crash(lasts) if up => {
                 world.coverage.fault("crash");
                 self.crash(now, us(*lasts), world);
             }
-            Control::Close(lasts) if running && self.closing.is_none() => {
+            Control::Close(lasts) if up && self.closing.is_none() => {
                 world.coverage.fault("close");
+                self.life = Life::Running;
                 self.close(now, us(*lasts), world);
             }
+            Control::Pause(_) | Control::Crash(_) | Control::Close(_) => world.skip(self.id, control),
             Control::Block(lasts) => {
                 world.coverage.fault("send-blocked");
                 self.blocked_until = self.blocked_until.max(Some(now + us(*lasts)));

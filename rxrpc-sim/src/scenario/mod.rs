@@ -178,7 +178,7 @@ pub struct ServiceSpec {
     /// How long a call waits to be accepted.
     #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub accept_after: Micros,
-    /// Of so many calls one is turned away; 0 for none.
+    /// Every so many-th call that comes is turned away; 0 for none.
     pub reject_every: u32,
     /// With this code, 0 for BUSY.
     pub reject_code: i32,
@@ -517,6 +517,10 @@ pub struct Action {
 }
 
 /// What befalls a node.
+///
+/// One thing may come on top of another. A node that stands still can crash, be closed, which wakes it, or stand still
+/// for longer; one that is being closed can crash or stand still. To a node that is down, and of a second close, nothing
+/// comes: it is not counted, and whoever watches is told that it was skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",

@@ -1,12 +1,14 @@
 //! Client applications: begin, write, read, give up, and check what comes back.
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Target};
+use rxrpc_proto::{
+    BeginCallError, BusyPolicy, CallError, CallId, CallInfo, CallOptions, Endpoint, Instant, News, Target,
+};
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
 use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, head, is_impatient, limits, stream};
-use crate::coverage::{CallStage, Limit, Workload};
+use crate::coverage::{CallStage, Coverage, Limit, Workload};
 use crate::oracle::{Checks, Oracle};
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
 use crate::world::World;
@@ -40,6 +42,8 @@ struct ClientCall {
 pub(super) struct Clients {
     calls: Slab<ClientCall>,
     generation: u32,
+    /// Calls of which it is not known yet whether they wait for a channel.
+    fresh: Vec<CallId>,
     /// When the last call ended here.
     last_end: Option<Instant>,
 }
@@ -78,6 +82,11 @@ impl Clients {
     }
 }
 
+/// Whether a call lives and has no channel.
+pub(crate) fn has_to_wait(call: &CallInfo) -> bool {
+    call.is_client && call.wire.is_none() && call.outcome.is_none()
+}
+
 /// How the call is made.
 pub(crate) fn options(spec: &CallSpec, tag: u64) -> CallOptions {
     CallOptions {
@@ -104,6 +113,7 @@ impl App {
             Err(error) => return self.begin_refused(reach, what, error),
         };
         self.clients.generation = generation;
+        self.clients.fresh.push(id);
         self.count_workload(reach, spec);
         let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
         reach.world.application(self.node, u64::from(unique), 1);
@@ -132,6 +142,15 @@ impl App {
             self.alarms.set(reach.now + us(call.ending_after), Alarm::EndClient(tag));
         }
         self.write_client(reach, slot);
+    }
+
+    /// The endpoint has given its calls the channels that there are.
+    pub(crate) fn count_waiting(&mut self, endpoint: &Endpoint, coverage: &mut Coverage) {
+        for id in self.clients.fresh.drain(..) {
+            if endpoint.call_info(id).is_some_and(|call| has_to_wait(&call)) {
+                coverage.limit(Limit::Channels);
+            }
+        }
     }
 
     fn count_workload(&self, reach: &mut Reach<'_>, spec: u32) {
@@ -337,9 +356,6 @@ impl App {
         };
         let stage = self.stage(reach, slot);
         reach.world.coverage.stage(stage);
-        if stage == CallStage::Queued && reach.local > self.clients.calls[slot].begun {
-            reach.world.coverage.limit(Limit::Channels);
-        }
         let call = &self.clients.calls[slot];
         let (id, place, unique) = (call.id, call.place, call.unique);
         let ending = self.scenario.calls[call.what.spec as usize].ending;
@@ -397,6 +413,7 @@ impl App {
 
     pub(super) fn lose_client_calls(&mut self, world: &mut World) {
         let allow = world.oracles.allow;
+        self.clients.fresh.clear();
         for call in self.clients.calls.drain().filter(|c| !c.ended) {
             let gone = Err(CallError::EndpointClosed);
             let checks = Checks {

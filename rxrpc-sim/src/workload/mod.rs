@@ -1,5 +1,6 @@
 //! The applications of a node: clients that make the calls of the scenario, servers that answer them.
 
+mod arrivals;
 mod client;
 mod kinds;
 pub(crate) mod pattern;
@@ -19,9 +20,10 @@ use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
 use crate::scenario::{ActionKind, CallSpec, Micros, NodeSpec, Scenario, us};
 use crate::world::World;
+pub(crate) use arrivals::Arrivals;
 use client::Clients;
 #[cfg(feature = "full")]
-pub(crate) use client::{IDLE, TRY_AGAIN, options};
+pub(crate) use client::{IDLE, TRY_AGAIN, has_to_wait, options};
 pub(crate) use kinds::kinds;
 use server::Servers;
 

@@ -5,7 +5,9 @@ use rxrpc_proto::{AcceptOptions, CallError, CallId, Instant, News, Rejection};
 use slab::Slab;
 
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, SERVED, named, pattern, stream};
+use super::{
+    ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Arrivals, Begin, HEAD, Reach, SERVED, named, pattern, stream,
+};
 use crate::coverage::{CallStage, Limit};
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
@@ -40,6 +42,8 @@ struct ServedCall {
 struct Waiting {
     id: CallId,
     service: u16,
+    /// It is to be turned away.
+    unwelcome: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +52,7 @@ pub(super) struct Servers {
     waiting: Slab<Waiting>,
     calls: Slab<ServedCall>,
     generation: u32,
-    incoming: u32,
+    arrivals: Arrivals,
 }
 
 fn tag_of(slot: usize, generation: u32) -> u64 {
@@ -58,7 +62,8 @@ fn tag_of(slot: usize, generation: u32) -> u64 {
 impl Servers {
     pub(super) fn new(scenario: &Scenario, node: NodeId) -> Self {
         let services = scenario.nodes.get(usize::from(node)).map(|n| n.services.clone()).unwrap_or_default();
-        Servers { services, waiting: Slab::new(), calls: Slab::new(), generation: 0, incoming: 0 }
+        let arrivals = Arrivals::default();
+        Servers { services, waiting: Slab::new(), calls: Slab::new(), generation: 0, arrivals }
     }
 
     fn slot(&self, tag: u64) -> Option<usize> {
@@ -92,12 +97,12 @@ impl Servers {
 
 impl App {
     pub(super) fn on_incoming(&mut self, reach: &mut Reach<'_>, id: CallId, service: u16) {
-        self.servers.incoming += 1;
         let Some(spec) = self.servers.services.iter().find(|s| s.service == service) else {
             return self.broken(reach, "a call of a service that is not offered");
         };
         let wait = spec.accept_after;
-        let place = self.servers.waiting.insert(Waiting { id, service }) as u32;
+        let unwelcome = self.servers.arrivals.is_unwelcome(spec);
+        let place = self.servers.waiting.insert(Waiting { id, service, unwelcome }) as u32;
         if wait == 0 || self.healed {
             self.accept_waiting(reach, place);
         } else {
@@ -107,10 +112,11 @@ impl App {
     }
 
     pub(super) fn accept_waiting(&mut self, reach: &mut Reach<'_>, place: u32) {
-        let Some(Waiting { id, service }) = self.servers.waiting.try_remove(place as usize) else { return };
+        let Some(waiting) = self.servers.waiting.try_remove(place as usize) else { return };
+        let Waiting { id, service, unwelcome } = waiting;
         let spec = self.servers.services.iter().find(|s| s.service == service);
         let Some(spec) = spec.cloned() else { return };
-        if !self.healed && spec.reject_every > 0 && self.servers.incoming.is_multiple_of(spec.reject_every) {
+        if unwelcome && !self.healed {
             let how = match spec.reject_code {
                 0 => Rejection::Busy,
                 code => Rejection::Abort(AbortCode(code)),

@@ -10,8 +10,8 @@ use rxrpc_driver::{AbortCode, BeginCallError, Call, CallError, Target, UnaryErro
 use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
-use super::App;
 use super::transfer::{Port, Stop, read_all, write_all};
+use super::{App, Plan, Turn};
 use crate::coverage::{CallStage, Limit, Workload};
 use crate::oracle::Checks;
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
@@ -63,32 +63,33 @@ impl Made<'_> {
     }
 }
 
-/// Makes a call of the scenario from the `round`-th time on, one time after the other.
-pub(super) async fn make_calls(app: &App, index: usize, at: Instant, round: u32) {
-    app.pause_until(at).await;
-    let spec = &app.scenario.calls[index];
-    let mut round = round;
-    while round < spec.repeat && !app.is_healed() {
+/// Makes a call of the scenario, one time after the other, as planned.
+pub(super) async fn make_calls(app: &App, turn: Turn, plan: Plan) {
+    let spec = &app.scenario.calls[turn.index];
+    let Plan { mut at, mut round } = plan;
+    while round < spec.repeat {
+        app.plan(turn, Some(Plan { at, round }));
+        app.pause_until(at).await;
+        if app.is_healed() {
+            break;
+        }
         let made = match app.way(spec) {
-            Way::Unary => app.call_unary(spec, index).await,
-            way => app.call(spec, index, way).await,
+            Way::Unary => app.call_unary(spec, turn).await,
+            way => app.call(spec, turn, way).await,
         };
+        at = app.node.now();
         match made {
             Ok(()) => {
                 round += 1;
-                if round < spec.repeat && spec.pause > 0 {
-                    app.pause(spec.pause).await;
-                }
+                at += us(spec.pause);
             }
             Err(refusal) => {
                 app.begin_refused(refusal);
-                let again = app.node.now() + us(TRY_AGAIN);
-                app.to_begin.borrow_mut()[index] = Some((again, round));
-                app.pause_until(again).await;
+                at += us(TRY_AGAIN);
             }
         }
     }
-    app.to_begin.borrow_mut()[index] = None;
+    app.plan(turn, None);
 }
 
 impl App {
@@ -143,6 +144,7 @@ impl App {
         if idle_since.is_some_and(|end| self.node.now() - end >= us(IDLE)) {
             coverage.workload(Workload::AfterIdle);
         }
+        self.fresh.set(true);
         let key = self.clients.borrow_mut().insert(place);
         Made { spec, key, place, unique, begun: self.local(), writer, reader }
     }
@@ -152,10 +154,10 @@ impl App {
     }
 
     /// One call, step by step.
-    async fn call(&self, spec: &CallSpec, index: usize, way: Way) -> Result<(), BeginCallError> {
+    async fn call(&self, spec: &CallSpec, turn: Turn, way: Way) -> Result<(), BeginCallError> {
         let mut call = self.node.endpoint().call(self.target(spec), options(spec, 0))?;
-        self.to_begin.borrow_mut()[index] = None;
-        let mut made = self.note(spec, index);
+        self.plan(turn, None);
+        let mut made = self.note(spec, turn.index);
         let give_up = self.fault_at(self.node.now() + us(spec.ending_after));
         let talk = self.talk(&mut call, &mut made, way);
         let stop = match spec.ending {
@@ -232,8 +234,8 @@ impl App {
     }
 
     /// One call in one go.
-    async fn call_unary(&self, spec: &CallSpec, index: usize) -> Result<(), BeginCallError> {
-        let mut made = self.note(spec, index);
+    async fn call_unary(&self, spec: &CallSpec, turn: Turn) -> Result<(), BeginCallError> {
+        let mut made = self.note(spec, turn.index);
         let request = whole_request(&mut made.writer);
         let limit = made.expected() as usize;
         let endpoint = self.node.endpoint();
@@ -248,7 +250,7 @@ impl App {
                 if !std::mem::replace(&mut begun, true)
                     && !matches!(poll, Poll::Ready(Err(UnaryError::Begin(_))))
                 {
-                    self.to_begin.borrow_mut()[index] = None;
+                    self.plan(turn, None);
                 }
                 poll
             })
@@ -317,14 +319,7 @@ impl App {
 
     /// The client gives the call up, which still lives for all it knows.
     async fn give_up(&self, mut call: Call, made: Made<'_>) {
-        let stage = stage(&call, &made);
-        {
-            let mut world = self.world();
-            world.coverage.stage(stage);
-            if stage == CallStage::Queued && self.local() > made.begun {
-                world.coverage.limit(Limit::Channels);
-            }
-        }
+        self.world().coverage.stage(stage(&call, &made));
         if made.spec.ending == Ending::ClientForgets {
             drop(call);
             return self.forget_client(&made);

@@ -8,7 +8,7 @@ use rxrpc_proto::{Instant, Outcome};
 use super::super::handle::first;
 use super::client::make_calls;
 use super::transfer::{Port, Stop, read_all, write_all};
-use super::{App, Held};
+use super::{App, Held, Plan, Turn};
 use crate::coverage::CallStage;
 use crate::scenario::{Ending, Micros, ServiceSpec, Transfer, us};
 use crate::workload::transfer::{Reader, Writer};
@@ -44,24 +44,23 @@ pub(super) async fn offer(app: Rc<App>, service: ServiceSpec) {
     // A scenario that names a service twice offers it once.
     let Ok(mut listener) = app.node.endpoint().listen(service.service, options) else { return };
     while let Some(incoming) = app.insist(async || listener.accept().await).await {
-        let number = app.incoming.get() + 1;
-        app.incoming.set(number);
+        let unwelcome = app.arrivals.borrow_mut().is_unwelcome(&service);
         if incoming.service() != service.service {
             app.broken("a call of another service");
         }
         let held = app.undecided.hold();
-        app.node.start(decide(Rc::clone(&app), incoming, service.clone(), number, held));
+        app.node.start(decide(Rc::clone(&app), incoming, service.clone(), unwelcome, held));
     }
 }
 
 /// Accepts a call, or turns it away.
-async fn decide(app: Rc<App>, incoming: Incoming, service: ServiceSpec, number: u32, held: Held) {
+async fn decide(app: Rc<App>, incoming: Incoming, service: ServiceSpec, unwelcome: bool, held: Held) {
     if service.accept_after > 0 && !app.is_healed() {
         app.world().coverage.stage(CallStage::Waiting);
         app.pause(service.accept_after).await;
     }
     let slot = incoming.id().slot() as u64;
-    if !app.is_healed() && service.reject_every > 0 && number.is_multiple_of(service.reject_every) {
+    if unwelcome && !app.is_healed() {
         match service.reject_code {
             // Nobody takes it, which says the same.
             0 if app.tasks.mixed && app.chance(0.5) => drop(incoming),
@@ -159,7 +158,8 @@ impl App {
             served.works = false;
         }
         if let Some(nested) = spec.and_then(|spec| spec.nested) {
-            make_calls(self, nested as usize, self.node.now(), 0).await;
+            let turn = Turn { index: nested as usize, copy: None };
+            make_calls(self, turn, Plan { at: self.node.now(), round: 0 }).await;
         }
         let Some(writer) = &mut served.writer else { return Stop::Unexpected };
         let stop = write_all(self, Port::Own(call), writer).await;
