@@ -48,7 +48,8 @@ pub(crate) struct DirectNode {
     addr: SocketAddr,
     spec: NodeSpec,
     streams: Streams,
-    rng: Rng,
+    /// Whether sends are refused, and whether batches are.
+    rngs: [Rng; 2],
     incarnation: u32,
     endpoint: Endpoint,
     app: App,
@@ -89,7 +90,7 @@ impl DirectNode {
         DirectNode {
             id,
             addr: inside(id, spec.ipv6),
-            rng: streams.stream("socket", u64::from(spec.id)),
+            rngs: ["blocked", "gso"].map(|label| streams.stream(label, u64::from(spec.id))),
             incarnation: 0,
             endpoint: new_endpoint(&spec, &streams, 0),
             app: App::new(id, scenario),
@@ -197,12 +198,13 @@ impl DirectNode {
     /// Whether the socket does not take the batch now.
     fn is_refused(&mut self, now: Instant, transmit: &Transmit, world: &mut World) -> bool {
         let socket = &self.spec.socket;
-        if socket.blocked > 0.0 && self.rng.chance(socket.blocked) {
+        let [blocked, gso] = &mut self.rngs;
+        if socket.blocked > 0.0 && blocked.chance(socket.blocked) {
             world.coverage.fault("send-blocked");
             self.blocked_until = Some(now + us(socket.blocked_for));
             return true;
         }
-        if transmit.datagrams() > 1 && socket.gso_refused > 0.0 && self.rng.chance(socket.gso_refused) {
+        if transmit.datagrams() > 1 && socket.gso_refused > 0.0 && gso.chance(socket.gso_refused) {
             // The datagrams go out one by one, which the network does not see; batches end from here on.
             world.coverage.fault("gso-refused");
             self.buf.set_max_segments(1);

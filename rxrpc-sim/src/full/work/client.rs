@@ -10,8 +10,9 @@ use rxrpc_driver::{AbortCode, BeginCallError, Call, CallError, Target, UnaryErro
 use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
+use super::job::Job;
 use super::transfer::{Port, Stop, read_all, write_all};
-use super::{App, Plan, Turn};
+use super::{Plan, Turn};
 use crate::coverage::{CallStage, Limit, Workload};
 use crate::oracle::Checks;
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
@@ -64,35 +65,36 @@ impl Made<'_> {
 }
 
 /// Makes a call of the scenario, one time after the other, as planned.
-pub(super) async fn make_calls(app: &App, turn: Turn, plan: Plan) {
-    let spec = &app.scenario.calls[turn.index];
+pub(super) async fn make_calls(job: &Job<'_>, turn: Turn, plan: Plan) {
+    let spec = &job.scenario.calls[turn.index];
     let Plan { mut at, mut round } = plan;
     while round < spec.repeat {
-        app.plan(turn, Some(Plan { at, round }));
-        app.pause_until(at).await;
-        if app.is_healed() {
+        job.plan(turn, Some(Plan { at, round }));
+        job.pause_until(at).await;
+        if job.is_healed() {
             break;
         }
-        let made = match app.way(spec) {
-            Way::Unary => app.call_unary(spec, turn).await,
-            way => app.call(spec, turn, way).await,
+        job.makes(turn, round);
+        let made = match job.way(spec) {
+            Way::Unary => job.call_unary(spec, turn).await,
+            way => job.call(spec, turn, way).await,
         };
-        at = app.node.now();
+        at = job.node.now();
         match made {
             Ok(()) => {
                 round += 1;
                 at += us(spec.pause);
             }
             Err(refusal) => {
-                app.begin_refused(refusal);
+                job.begin_refused(refusal);
                 at += us(TRY_AGAIN);
             }
         }
     }
-    app.plan(turn, None);
+    job.plan(turn, None);
 }
 
-impl App {
+impl Job<'_> {
     fn way(&self, spec: &CallSpec) -> Way {
         if !self.tasks.mixed {
             return Way::Plain;
@@ -102,7 +104,7 @@ impl App {
             && steady(&spec.reply)
             && spec.request.len <= WHOLE
             && !matches!(spec.ending, Ending::ClientAborts | Ending::ClientFails);
-        match self.rng.borrow_mut().below(3) {
+        match self.below(3) {
             0 => Way::Plain,
             1 if whole => Way::Unary,
             _ => Way::Split,

@@ -1,6 +1,7 @@
 //! The applications of a node as async code: clients that make the calls of the scenario, servers that answer them.
 
 mod client;
+mod job;
 mod server;
 mod transfer;
 
@@ -17,17 +18,15 @@ use rxrpc_driver::{CallError, CallId, VersionError};
 use rxrpc_proto::{Instant, Outcome};
 use slab::Slab;
 
-use super::handle::{Node, first};
+use super::handle::Node;
 use crate::coverage::{Coverage, Limit, Workload};
 use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
-use crate::rng::{Rng, Streams};
+use crate::rng::Streams;
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
 use crate::workload::{Arrivals, begins_by_time, has_to_wait, judge_deadline, kinds, slack};
 use crate::world::World;
-
-/// How long operations may wait that are cancelled then.
-const PATIENCE: [Micros; 4] = [0, 200, 5_000, 100_000];
+use job::Job;
 
 /// All applications of a node: what its tasks share, and what outlives them when the node crashes.
 pub(super) struct App {
@@ -35,7 +34,8 @@ pub(super) struct App {
     id: NodeId,
     scenario: Arc<Scenario>,
     tasks: TaskSpec,
-    rng: RefCell<Rng>,
+    /// What its tasks draw from.
+    streams: Streams,
     slack: Duration,
     healed: Cell<bool>,
     incarnation: Cell<u32>,
@@ -54,6 +54,8 @@ pub(super) struct App {
     fresh: Cell<bool>,
     queued: RefCell<Vec<CallId>>,
     served: RefCell<Slab<Option<u32>>>,
+    /// By call of the scenario: how often it was served here.
+    serves: RefCell<Vec<u32>>,
     /// Calls that have come, until they are accepted or turned away; and those that have come in all.
     undecided: Count,
     arrivals: RefCell<Arrivals>,
@@ -115,7 +117,7 @@ impl App {
             node: node.clone(),
             id,
             tasks: spec.tasks.clone(),
-            rng: RefCell::new(Streams::new(scenario.seed).stream("tasks", u64::from(spec.id))),
+            streams: Streams::new(Streams::new(scenario.seed).key("tasks", u64::from(spec.id))),
             slack: slack(scenario, id),
             healed: Cell::new(false),
             incarnation: Cell::new(0),
@@ -128,6 +130,7 @@ impl App {
             fresh: Cell::new(false),
             queued: RefCell::default(),
             served: RefCell::default(),
+            serves: RefCell::new(vec![0; scenario.calls.len()]),
             undecided: Count::default(),
             arrivals: RefCell::default(),
             waits: Count::default(),
@@ -161,7 +164,8 @@ impl App {
         self.plan(turn, Some(plan));
         let app = Rc::clone(self);
         self.node.start(async move {
-            client::make_calls(&app, turn, plan).await;
+            let job = Job::new(&app, app.streams.stream("call", 0));
+            client::make_calls(&job, turn, plan).await;
             app.over_for_good(turn.index);
         });
     }
@@ -247,10 +251,6 @@ impl App {
         self.node.0.socket.borrow().clock.local(self.node.now())
     }
 
-    fn chance(&self, p: f64) -> bool {
-        p > 0.0 && self.rng.borrow_mut().chance(p)
-    }
-
     /// Waits for so long, or until the faults end.
     async fn pause(&self, time: Micros) {
         self.pause_until(self.node.now() + us(time)).await;
@@ -273,49 +273,6 @@ impl App {
             false => sleep.as_mut().poll(cx),
         })
         .await;
-    }
-
-    /// Waits for an operation of the endpoint; or cancels it, which ends no call, and returns `None`.
-    async fn attempt<T>(&self, operation: impl Future<Output = T>) -> Option<T> {
-        match self.wait_awhile(operation).await {
-            Ok(result) => return Some(result),
-            Err(before) if before == self.live_calls() => {}
-            Err(_) => self.broken("a call ended because a wait was cancelled"),
-        }
-        None
-    }
-
-    /// Waits for an operation of the endpoint; or cancels it, and returns which calls there were until then.
-    async fn wait_awhile<T>(&self, operation: impl Future<Output = T>) -> Result<T, Vec<CallId>> {
-        let _held = self.waits.hold();
-        if self.is_healed() || !self.chance(self.tasks.cancelled) {
-            return Ok(operation.await);
-        }
-        let patience = *self.rng.borrow_mut().pick(&PATIENCE);
-        // Or as soon as it was woken and still waits.
-        let mut polls = *self.rng.borrow_mut().pick(&[2, u32::MAX]);
-        let mut sleep = pin!(self.node.sleep(us(patience)));
-        let enough = poll_fn(|cx| {
-            polls -= 1;
-            if polls == 0 { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }
-        });
-        let mut operation = pin!(operation);
-        if let Ok(result) = first(operation.as_mut(), enough).await {
-            return Ok(result);
-        }
-        let mut world = self.world();
-        world.coverage.fault("cancelled-future");
-        world.application(self.id, patience, 10);
-        Err(self.live_calls())
-    }
-
-    /// Waits for an operation that can be cancelled and asked for again.
-    async fn insist<T>(&self, mut operation: impl AsyncFnMut() -> T) -> T {
-        loop {
-            if let Some(result) = self.attempt(operation()).await {
-                return result;
-            }
-        }
     }
 
     /// The calls of the endpoint that are not over.
@@ -366,10 +323,11 @@ impl App {
             return;
         }
         let version = &self.scenario.versions[index];
+        // Questions have no id.
+        let job = Job::new(&self, self.streams.stream("ask", u64::from(version.server) << 48 ^ version.at));
         let endpoint = self.node.endpoint();
         let to = self.address(version.server);
-        if let Some(Err(VersionError::TooMany)) =
-            self.attempt(endpoint.version(to, us(version.timeout))).await
+        if let Some(Err(VersionError::TooMany)) = job.attempt(endpoint.version(to, us(version.timeout))).await
         {
             self.world().coverage.limit(Limit::Versions);
         }

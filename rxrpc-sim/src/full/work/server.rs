@@ -7,9 +7,11 @@ use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
 use super::client::make_calls;
+use super::job::Job;
 use super::transfer::{Port, Stop, read_all, write_all};
 use super::{App, Held, Plan, Turn};
 use crate::coverage::CallStage;
+use crate::rng::Rng;
 use crate::scenario::{Ending, Micros, ServiceSpec, Transfer, us};
 use crate::workload::transfer::{Reader, Writer};
 use crate::workload::{ANONYMOUS, ANONYMOUS_REPLY, HEAD, named, pattern, stream};
@@ -43,44 +45,54 @@ pub(super) async fn offer(app: Rc<App>, service: ServiceSpec) {
     };
     // A scenario that names a service twice offers it once.
     let Ok(mut listener) = app.node.endpoint().listen(service.service, options) else { return };
-    while let Some(incoming) = app.insist(async || listener.accept().await).await {
+    let number = u64::from(app.incarnation.get()) << 32 | u64::from(service.service);
+    let job = Job::new(&app, app.streams.stream("offer", number));
+    while let Some(incoming) = job.insist(async || listener.accept().await).await {
         let unwelcome = app.arrivals.borrow_mut().is_unwelcome(&service);
         if incoming.service() != service.service {
             app.broken("a call of another service");
         }
         let held = app.undecided.hold();
-        app.node.start(decide(Rc::clone(&app), incoming, service.clone(), unwelcome, held));
+        app.node.start(decide(Rc::clone(&app), incoming, service.clone(), unwelcome, job.split(), held));
     }
 }
 
 /// Accepts a call, or turns it away.
-async fn decide(app: Rc<App>, incoming: Incoming, service: ServiceSpec, unwelcome: bool, held: Held) {
-    if service.accept_after > 0 && !app.is_healed() {
-        app.world().coverage.stage(CallStage::Waiting);
-        app.pause(service.accept_after).await;
+async fn decide(
+    app: Rc<App>,
+    incoming: Incoming,
+    service: ServiceSpec,
+    unwelcome: bool,
+    rng: Rng,
+    held: Held,
+) {
+    let job = Job::new(&app, rng);
+    if service.accept_after > 0 && !job.is_healed() {
+        job.world().coverage.stage(CallStage::Waiting);
+        job.pause(service.accept_after).await;
     }
     let slot = incoming.id().slot() as u64;
-    if unwelcome && !app.is_healed() {
+    if unwelcome && !job.is_healed() {
         match service.reject_code {
             // Nobody takes it, which says the same.
-            0 if app.tasks.mixed && app.chance(0.5) => drop(incoming),
+            0 if job.tasks.mixed && job.chance(0.5) => drop(incoming),
             0 => drop(incoming.reject_busy()),
             code => drop(incoming.reject(AbortCode(code))),
         }
-        return app.world().application(app.id, slot, 4);
+        return job.world().application(job.id, slot, 4);
     }
     let lifetime = (service.lifetime > 0).then_some(us(service.lifetime));
     let Ok(call) = incoming.accept_with(AcceptOptions { tag: 0, lifetime }) else {
-        return app.world().application(app.id, slot, 5);
+        return job.world().application(job.id, slot, 5);
     };
     drop(held);
     {
-        let mut world = app.world();
-        world.application(app.id, slot, 6);
+        let mut world = job.world();
+        world.application(job.id, slot, 6);
         world.oracles.ledger.serve();
     }
     let served = Served {
-        key: app.served.borrow_mut().insert(None),
+        key: job.served.borrow_mut().insert(None),
         place: None,
         unique: u32::MAX,
         spec: None,
@@ -89,13 +101,13 @@ async fn decide(app: Rc<App>, incoming: Incoming, service: ServiceSpec, unwelcom
         has_request: false,
         works: false,
         gave_up: false,
-        accepted: app.local(),
+        accepted: job.local(),
         lifetime: service.lifetime,
     };
-    app.serve(call, served).await;
+    job.serve(call, served).await;
 }
 
-impl App {
+impl Job<'_> {
     async fn serve(&self, mut call: Call, mut served: Served) {
         let stop = read_all(self, Port::Own(&mut call), &mut served.reader, true).await;
         if stop == Stop::Done && served.reader.has_head() && !self.name(&mut served) {
@@ -135,6 +147,7 @@ impl App {
         let spec = record.spec as usize;
         (served.place, served.unique, served.spec) = (Some(place), unique, Some(spec));
         self.served.borrow_mut()[served.key] = Some(place);
+        self.serves(spec);
         served.reader.know(self.scenario.calls[spec].request.clone(), stream(unique, false));
         true
     }
