@@ -4,10 +4,9 @@ use rxrpc_proto::wire::AbortCode;
 use rxrpc_proto::{AcceptOptions, CallError, CallId, Instant, News, Rejection};
 use slab::Slab;
 
+use super::book::{self, Named};
 use super::transfer::{Reader, Stop, Writer};
-use super::{
-    ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Arrivals, Begin, HEAD, Reach, SERVED, named, pattern, stream,
-};
+use super::{ANONYMOUS, Alarm, App, Arrivals, Begin, HEAD, Reach, SERVED, stream};
 use crate::coverage::{CallStage, Limit};
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
@@ -258,8 +257,7 @@ impl App {
     fn name(&mut self, reach: &mut Reach<'_>, slot: usize) -> bool {
         let call = &mut self.servers.calls[slot];
         call.named = true;
-        let (unique, place) = named(call.reader.head);
-        let Some(record) = reach.world.oracles.ledger.find(unique, place) else {
+        let Some(Named { unique, place, spec }) = book::name(reach.world, call.reader.head) else {
             // An attacker's, or one long over that comes again.
             call.gave_up = true;
             if let Some(mut view) = reach.endpoint.call(call.id) {
@@ -267,8 +265,6 @@ impl App {
             }
             return false;
         };
-        record.serving += 1;
-        let spec = record.spec;
         (call.place, call.unique, call.spec) = (Some(place), unique, Some(spec));
         let spec = &self.scenario.calls[spec as usize];
         call.reader.know(spec.request.clone(), stream(unique, false));
@@ -291,16 +287,9 @@ impl App {
     /// The whole request is here.
     fn on_request(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = &self.servers.calls[slot];
-        let (read, unique) = (call.reader.read, call.unique);
-        if let Some(spec) = call.spec {
-            let expected = self.scenario.calls[spec as usize].request.len;
-            if read != expected {
-                self.wrong(reach, unique, &format!("{read} bytes of request, not {expected}"));
-            }
-        } else if call.reader.head[..read as usize] != *pattern::piece(ANONYMOUS, 0, read as usize)
-            && !reach.world.oracles.allow.injection
-        {
-            self.wrong(reach, unique, "wrong bytes of a short request");
+        let spec = call.spec.map(|spec| &self.scenario.calls[spec as usize]);
+        if let Some(text) = book::judge_request(reach.world, spec, &call.reader) {
+            self.wrong(reach, call.unique, &text);
         }
         self.execute(reach, slot);
     }
@@ -308,35 +297,23 @@ impl App {
     fn execute(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = &mut self.servers.calls[slot];
         call.has_request = true;
-        let unique = call.unique;
-        reach.world.application(self.node, u64::from(unique), 8);
-        let (reply, key, work) = match call.spec {
-            Some(spec) => {
-                let spec = &self.scenario.calls[spec as usize];
-                (spec.reply.clone(), stream(unique, true), spec.work)
-            }
-            None => (Transfer { len: ANONYMOUS_REPLY, ..Transfer::default() }, ANONYMOUS, 0),
-        };
-        let mut writer = Writer::new(reply, key, &[]);
+        let spec = call.spec.map(|spec| &self.scenario.calls[spec as usize]);
+        let server = (self.node, self.incarnation);
+        let (mut writer, finding) = book::execute(reach.world, server, call.unique, spec);
+        let work = spec.map_or(0, |spec| spec.work);
         if self.healed {
             writer.hurry();
         } else if work > 0 {
             call.works_until = Some(reach.now + us(work));
         }
         call.writer = Some(writer);
-        let nested = call.spec.and_then(|s| self.scenario.calls[s as usize].nested).filter(|_| !self.healed);
+        let nested = spec.and_then(|spec| spec.nested).filter(|_| !self.healed);
         if let Some(spec) = nested {
             call.waits = true;
             let parent = Some(tag_of(slot, call.generation));
             self.alarms.set(reach.now, Alarm::Begin(Begin { spec, round: 0, parent }));
         }
-        if call.spec.is_some() {
-            let allow = reach.world.oracles.allow;
-            if !reach.world.oracles.is_tainted() {
-                let finding = reach.world.oracles.ledger.execute(unique, self.incarnation, &allow);
-                self.report(reach, finding);
-            }
-        }
+        self.report(reach, finding);
     }
 
     fn write_reply(&mut self, reach: &mut Reach<'_>, slot: usize) {

@@ -13,13 +13,12 @@ use super::super::handle::first;
 use super::job::Job;
 use super::transfer::{Port, Stop, read_all, write_all};
 use super::{Plan, Turn};
-use crate::coverage::{CallStage, Limit, Workload};
+use crate::coverage::{CallStage, Limit};
 use crate::oracle::Checks;
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
+use crate::workload::book::{self, Begun};
 use crate::workload::transfer::{Piece, Reader, Writer};
-use crate::workload::{
-    ANONYMOUS, ANONYMOUS_REPLY, HEAD, IDLE, TRY_AGAIN, head, is_impatient, limits, options, stream,
-};
+use crate::workload::{TRY_AGAIN, is_impatient, limits, options};
 
 /// Longest request that is written in one go.
 const WHOLE: u64 = 100_000;
@@ -50,12 +49,8 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn is_anonymous(&self) -> bool {
-        self.spec.request.len < HEAD
-    }
-
     fn expected(&self) -> u64 {
-        if self.is_anonymous() { ANONYMOUS_REPLY } else { self.spec.reply.len }
+        book::reply_len(self.spec)
     }
 
     /// How long its task may pause without looking at the call.
@@ -122,30 +117,11 @@ impl Job<'_> {
 
     /// A call begins: what its task needs to know.
     fn note<'a>(&self, spec: &'a CallSpec, index: usize) -> Made<'a> {
-        let (unique, place) = {
-            let mut world = self.world();
-            let now = world.now();
-            let named = world.oracles.ledger.begin(now, index as u32, self.id);
-            world.application(self.id, u64::from(named.0), 1);
-            named
-        };
-        let (writer, reader) = if spec.request.len < HEAD {
-            let reply = Transfer { len: ANONYMOUS_REPLY, ..spec.reply.clone() };
-            (Writer::new(spec.request.clone(), ANONYMOUS, &[]), Reader::new(reply, ANONYMOUS, 0))
-        } else {
-            let writer = Writer::new(spec.request.clone(), stream(unique, false), &head(unique, place));
-            (writer, Reader::new(spec.reply.clone(), stream(unique, true), 0))
-        };
+        let mut world = self.world();
+        let idle = self.last_end.get().map(|end| self.node.now() - end);
         let live = self.clients.borrow().len();
-        let idle_since = self.last_end.get().filter(|_| live == 0);
-        let coverage = &mut self.world().coverage;
-        self.kinds[index].iter().for_each(|kind| coverage.workload(*kind));
-        if live >= 4 {
-            coverage.workload(Workload::AllChannels);
-        }
-        if idle_since.is_some_and(|end| self.node.now() - end >= us(IDLE)) {
-            coverage.workload(Workload::AfterIdle);
-        }
+        book::count_kinds(&mut world.coverage, &self.kinds[index], live, idle);
+        let Begun { unique, place, writer, reader } = book::begin(&mut world, self.id, index as u32, spec);
         self.fresh.set(true);
         let key = self.clients.borrow_mut().insert(place);
         Made { spec, key, place, unique, begun: self.local(), writer, reader }
@@ -306,7 +282,7 @@ impl Job<'_> {
             let allow = world.oracles.allow;
             let checks = Checks {
                 tainted: world.oracles.is_tainted(),
-                anonymous: made.is_anonymous(),
+                anonymous: book::is_anonymous(made.spec),
                 crashed_client: false,
                 impatient: is_impatient(&self.scenario, limits[1]),
                 ..Checks::none(&allow)

@@ -13,8 +13,9 @@ use super::{App, Held, Plan, Turn};
 use crate::coverage::CallStage;
 use crate::rng::Rng;
 use crate::scenario::{Ending, Micros, ServiceSpec, Transfer, us};
+use crate::workload::book::{self, Named};
 use crate::workload::transfer::{Reader, Writer};
-use crate::workload::{ANONYMOUS, ANONYMOUS_REPLY, HEAD, named, pattern, stream};
+use crate::workload::{ANONYMOUS, HEAD, stream};
 
 /// A call that was accepted.
 struct Served {
@@ -140,11 +141,9 @@ impl Job<'_> {
 
     /// The first bytes are here: which call is it? False if it is none of ours.
     fn name(&self, served: &mut Served) -> bool {
-        let (unique, place) = named(served.reader.head);
-        let mut world = self.world();
-        let Some(record) = world.oracles.ledger.find(unique, place) else { return false };
-        record.serving += 1;
-        let spec = record.spec as usize;
+        let Some(named) = book::name(&mut self.world(), served.reader.head) else { return false };
+        let Named { unique, place, spec } = named;
+        let spec = spec as usize;
         (served.place, served.unique, served.spec) = (Some(place), unique, Some(spec));
         self.served.borrow_mut()[served.key] = Some(place);
         self.serves(spec);
@@ -187,40 +186,20 @@ impl Job<'_> {
 
     /// The whole request is here.
     fn check_request(&self, served: &Served) {
-        let Served { unique, reader, .. } = served;
-        let read = reader.read;
-        if let Some(spec) = served.spec {
-            let expected = self.scenario.calls[spec].request.len;
-            if read != expected {
-                self.wrong(*unique, &format!("{read} bytes of request, not {expected}"));
-            }
-        } else if reader.head[..read as usize] != *pattern::piece(ANONYMOUS, 0, read as usize)
-            && !self.world().oracles.allow.injection
-        {
-            self.wrong(*unique, "wrong bytes of a short request");
+        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
+        let wrong = book::judge_request(&self.world(), spec, &served.reader);
+        if let Some(text) = wrong {
+            self.wrong(served.unique, &text);
         }
     }
 
     fn execute(&self, served: &mut Served) {
         served.has_request = true;
-        let unique = served.unique;
-        self.world().application(self.id, u64::from(unique), 8);
-        let (reply, key) = match served.spec {
-            Some(spec) => (self.scenario.calls[spec].reply.clone(), stream(unique, true)),
-            None => (Transfer { len: ANONYMOUS_REPLY, ..Transfer::default() }, ANONYMOUS),
-        };
-        served.writer = Some(Writer::new(reply, key, &[]));
-        if served.spec.is_some() {
-            let finding = {
-                let mut world = self.world();
-                let (allow, tainted) = (world.oracles.allow, world.oracles.is_tainted());
-                match tainted {
-                    true => None,
-                    false => world.oracles.ledger.execute(unique, self.incarnation.get(), &allow),
-                }
-            };
-            self.report(finding);
-        }
+        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
+        let server = (self.id, self.incarnation.get());
+        let (writer, finding) = book::execute(&mut self.world(), server, served.unique, spec);
+        served.writer = Some(writer);
+        self.report(finding);
     }
 
     /// Waits for the end of a call that was answered, or that failed; or lets it end alone.
