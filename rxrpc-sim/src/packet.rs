@@ -109,6 +109,12 @@ pub(crate) fn elsewhere(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, addr.port())
 }
 
+/// Whether a packet to `dst` reaches the host with this address, which has another one as well.
+#[must_use]
+pub(crate) fn reaches(dst: SocketAddr, addr: SocketAddr) -> bool {
+    dst == addr || dst == elsewhere(addr)
+}
+
 /// Address of somebody who is no node.
 #[must_use]
 pub fn stranger(n: u32) -> SocketAddr {

@@ -8,6 +8,7 @@ use slab::Slab;
 
 use crate::coverage::Coverage;
 use crate::insider::Overheard;
+use crate::net::Control;
 use crate::observer::{Fate, LossReason, Observer};
 use crate::oracle::{Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, Pool, node_at};
@@ -245,6 +246,13 @@ impl World {
     /// A node's application did something; the two words say what.
     pub fn application(&mut self, node: NodeId, a: u64, b: u64) {
         self.trace.add(Record::Application, self.now.as_nanos(), u32::from(node), a, b);
+    }
+
+    /// Something befalls a node that is down, or that is being closed already: nothing comes of it.
+    pub(crate) fn skip(&mut self, node: NodeId, what: &Control) {
+        if let Some(observer) = &mut self.observer {
+            observer.note(self.now, Some(node), &format!("skipped: {what:?}"));
+        }
     }
 
     /// Something is wrong.

@@ -56,6 +56,30 @@ fn seeds_repeat_to_the_last_bit() {
     }
 }
 
+/// How often waits were cancelled of calls of node 0 to these nodes, one of which has the same id as ever.
+fn cancelled(servers: &[u16]) -> u64 {
+    let mut s = Scenario::new(1, 4);
+    for node in &mut s.nodes {
+        node.tasks = TaskSpec { mixed: true, cancelled: 0.3, ..TaskSpec::default() };
+    }
+    for server in servers {
+        let call = s.call(0, *server, 5_000, 5_000);
+        (call.id, call.repeat, call.work) = (u32::from(*server), 100, 1_000);
+    }
+    let report = full::sim(s).run();
+    assert!(report.is_good(), "{:#?}", report.violations);
+    report.coverage.count(Kind::Fault, "cancelled-future").unwrap()
+}
+
+#[test]
+fn calls_draw_from_streams_of_their_own() {
+    let none = cancelled(&[]);
+    let alone = [1, 2, 3].map(|server| cancelled(&[server]) - none);
+    assert!(alone.iter().all(|n| *n > 50), "{alone:?}");
+    assert_eq!(cancelled(&[1, 2, 3]) - none, alone.iter().sum());
+    assert_eq!(cancelled(&[3, 1]) - none, alone[0] + alone[2]);
+}
+
 #[test]
 fn each_harness_answers_for_what_it_can_reach() {
     let reached = |harness: Harness| {

@@ -56,7 +56,7 @@ pub enum Limit {
     Calls,
     /// `BeginCallError::TooManyCallsToPeer`.
     CallsPerPeer,
-    /// More calls than channels: they wait.
+    /// A call began that had to wait for a channel.
     Channels,
     /// `WriteError::Blocked`.
     Write,
@@ -64,7 +64,7 @@ pub enum Limit {
     Window,
     /// A packet beyond the window came.
     BeyondWindow,
-    /// BUSY was sent: backlog or calls.
+    /// A call found no room, in the backlog or among the calls, and was told BUSY.
     Backlog,
     /// A connection was refused for want of room.
     Connections,

@@ -21,7 +21,7 @@ use crate::net::{Control, Element};
 use crate::node::{check_faults, check_leftovers, count_clock_faults};
 use crate::observer::LossReason;
 use crate::oracle::{Oracle, check_limits};
-use crate::packet::{NodeId, Packet, inside};
+use crate::packet::{NodeId, Packet, inside, reaches};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
 use crate::trace::Record;
@@ -41,16 +41,20 @@ pub(super) type Program = Box<dyn FnMut(&Node)>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Life {
     Running,
-    /// It runs, but its endpoint was closed; it goes down then, for so long.
-    Closing {
-        since: Instant,
-        until: Instant,
-        lasts: Duration,
-    },
     /// Its process stands still until then.
     Paused(Instant),
     /// It is gone until then.
     Down(Instant),
+}
+
+/// The endpoint of a node was closed.
+#[derive(Clone, Copy, Debug)]
+struct Closing {
+    since: Instant,
+    /// The node goes down then,
+    until: Instant,
+    /// for so long.
+    lasts: Duration,
 }
 
 /// A node of the full harness.
@@ -70,6 +74,7 @@ pub(super) struct FullNode {
     ended: Rc<Cell<bool>>,
     closed: Rc<Cell<bool>>,
     life: Life,
+    closing: Option<Closing>,
     /// Something happened that it has to look at now.
     stirred: Option<Instant>,
     turns: u32,
@@ -104,6 +109,7 @@ impl FullNode {
             ended: Rc::default(),
             closed: Rc::default(),
             life: Life::Running,
+            closing: None,
             stirred: None,
             turns: 0,
             streams,
@@ -187,12 +193,13 @@ impl FullNode {
         self.turns = self.turns.wrapping_add(1);
         world.coverage.full = true;
         self.lend(now, world, |node| node.run(now));
+        if let Some(app) = self.app.as_ref().filter(|_| self.node.0.socket.borrow().is_free()) {
+            app.count_waiting(&mut world.coverage);
+        }
         if self.turns.is_multiple_of(CHECK_EVERY) {
             self.check(world);
         }
-        if let Life::Closing { since, until, lasts } = self.life
-            && until <= now
-        {
+        if let Some(Closing { since, lasts, .. }) = self.closing.filter(|closing| closing.until <= now) {
             let blocked = self.node.0.socket.borrow().was_blocked_since(since);
             let over = self.ended.get() && self.closed.get();
             if !blocked && !over {
@@ -277,8 +284,22 @@ impl FullNode {
         (self.driver, self.unborn) = (None, None);
         self.node.0.is_up.set(false);
         self.node.0.socket.borrow_mut().reset();
+        self.closing = None;
         self.life = Life::Down(now + lasts);
         world.oracles.on_restart(self.node.id());
+    }
+
+    /// Its process stands still for so long, if it does not for longer.
+    fn pause(&mut self, now: Instant, lasts: Duration) {
+        let before = match self.life {
+            Life::Paused(before) => before,
+            _ => now,
+        };
+        let until = before.max(now + lasts);
+        self.life = Life::Paused(until);
+        if let Some(closing) = &mut self.closing {
+            closing.until += until - before;
+        }
     }
 
     /// The driver goes first, as when a runtime shuts down. Whoever waits for it must be told.
@@ -313,11 +334,11 @@ impl FullNode {
         }
         let clock = &self.spec.clock;
         let until = now + CLOSING + us(clock.granularity) + us(clock.late);
-        self.life = Life::Closing { since: now, until, lasts };
+        self.closing = Some(Closing { since: now, until, lasts });
     }
 
     fn heal(&mut self, now: Instant, world: &mut World) {
-        if let Life::Closing { .. } = self.life {
+        if self.closing.is_some() {
             self.crash(now, Duration::ZERO, world);
         }
         let shared = Rc::clone(&self.node.0);
@@ -361,7 +382,7 @@ impl Element for FullNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if packet.dst != self.node.addr() {
+        if !reaches(packet.dst, self.node.addr()) {
             return world.lose(packet, LossReason::NoRoute);
         }
         match self.node.0.socket.borrow_mut().arrive(packet, world) {
@@ -379,7 +400,7 @@ impl Element for FullNode {
             Life::Paused(until) | Life::Down(until) if now < until => return,
             Life::Down(_) => self.restart(now),
             Life::Paused(_) => self.life = Life::Running,
-            Life::Running | Life::Closing { .. } => {}
+            Life::Running => {}
         }
         self.turn(now, world);
     }
@@ -392,30 +413,29 @@ impl Element for FullNode {
         if self.stirred.is_some() || shared.executor.borrow().is_ready() {
             return self.stirred.or(Some(self.node.now()));
         }
-        let closing = match self.life {
-            Life::Closing { until, .. } => Some(until),
-            _ => None,
-        };
+        let closing = self.closing.map(|closing| closing.until);
         let [socket, sleepers] = [shared.socket.borrow_mut().next_wake(), shared.timers.borrow().next()];
         [socket, sleepers, closing].into_iter().flatten().min()
     }
 
     fn control(&mut self, now: Instant, control: &Control, world: &mut World) {
-        let running = self.life == Life::Running;
+        let up = !matches!(self.life, Life::Down(_));
         match control {
             Control::Heal => self.heal(now, world),
-            Control::Pause(lasts) if running => {
+            Control::Pause(lasts) if up => {
                 world.coverage.fault("pause");
-                self.life = Life::Paused(now + us(*lasts));
+                self.pause(now, us(*lasts));
             }
-            Control::Crash(lasts) if running => {
+            Control::Crash(lasts) if up => {
                 world.coverage.fault("crash");
                 self.crash(now, us(*lasts), world);
             }
-            Control::Close(lasts) if running => {
+            Control::Close(lasts) if up && self.closing.is_none() => {
                 world.coverage.fault("close");
+                self.life = Life::Running;
                 self.close(now, us(*lasts), world);
             }
+            Control::Pause(_) | Control::Crash(_) | Control::Close(_) => world.skip(self.node.id(), control),
             Control::Block(lasts) => {
                 world.coverage.fault("send-blocked");
                 self.node.0.socket.borrow_mut().block(now + us(*lasts));
@@ -430,7 +450,7 @@ impl Element for FullNode {
     }
 
     fn error(&mut self, now: Instant, about: SocketAddr, error: NetworkError, world: &mut World) {
-        if matches!(self.life, Life::Running | Life::Closing { .. }) {
+        if self.life == Life::Running {
             world.oracles.ledger.on_report(self.node.id());
             let waker = self.node.0.socket.borrow_mut().report(about, error);
             if let Some(waker) = waker {

@@ -45,7 +45,8 @@ pub(super) struct Socket {
     node: NodeId,
     addr: SocketAddr,
     spec: NodeSpec,
-    rng: Rng,
+    /// Whether sends are refused, whether batches are, and whether it lies.
+    rngs: [Rng; 3],
     lent: Lent,
     now: Instant,
     pub(super) clock: NodeClock,
@@ -74,7 +75,7 @@ impl Socket {
         Socket {
             node,
             addr: inside(node, spec.ipv6),
-            rng: streams.stream("socket", u64::from(spec.id)),
+            rngs: ["blocked", "gso", "spurious"].map(|label| streams.stream(label, u64::from(spec.id))),
             lent: Rc::clone(lent),
             now: Instant::ORIGIN,
             clock: NodeClock::new(spec.clock.clone(), streams.stream("clock", u64::from(spec.id))),
@@ -183,6 +184,11 @@ impl Socket {
         self.blocked_at.is_some_and(|at| at >= since)
     }
 
+    /// Whether it takes what is sent, and has taken all that was.
+    pub(super) fn is_free(&self) -> bool {
+        !self.is_owed() && self.blocked_until.is_none_or(|until| until <= self.now)
+    }
+
     /// Whether something was refused and not offered again.
     pub(super) fn is_owed(&self) -> bool {
         !self.owed.bytes.is_empty()
@@ -199,7 +205,7 @@ impl Socket {
     /// Whether to say "ready" although nothing is: what is ready may be gone when it is looked for.
     fn lies(&mut self) -> bool {
         let often = self.spec.tasks.spurious;
-        let lies = !self.healed && often > 0.0 && self.rng.chance(often);
+        let lies = !self.healed && often > 0.0 && self.rngs[2].chance(often);
         if lies {
             self.fault("spurious-ready");
         }
@@ -227,7 +233,7 @@ impl Socket {
     fn refusal(&mut self, datagrams: usize) -> Option<io::Error> {
         let socket = &self.spec.socket;
         let free = self.blocked_until.is_none_or(|until| until <= self.now);
-        if free && !self.healed && socket.blocked > 0.0 && self.rng.chance(socket.blocked) {
+        if free && !self.healed && socket.blocked > 0.0 && self.rngs[0].chance(socket.blocked) {
             self.blocked_until = Some(self.now + us(socket.blocked_for));
             self.fault("send-blocked");
         }
@@ -235,7 +241,7 @@ impl Socket {
             return Some(io::ErrorKind::WouldBlock.into());
         }
         let refused = self.spec.socket.gso_refused;
-        if datagrams > 1 && !self.healed && refused > 0.0 && self.rng.chance(refused) {
+        if datagrams > 1 && !self.healed && refused > 0.0 && self.rngs[1].chance(refused) {
             self.fault("gso-refused");
             self.singly = true;
             return Some(io::Error::from_raw_os_error(EIO));
@@ -453,6 +459,24 @@ mod tests {
                 .for_each(|_| assert!(io.poll_writable(&mut Context::from_waker(Waker::noop())).is_ready()));
         }
         let _ = io.try_recv(&mut RecvBatch::new());
+    }
+
+    #[test]
+    fn how_often_sends_are_refused_changes_nothing_about_batches() {
+        let refused = |blocked: f64| {
+            let (io, _lent) = socket(64);
+            let mut socket = io.0.borrow_mut();
+            socket.spec.socket.blocked = blocked;
+            socket.spec.socket.gso_refused = 0.5;
+            let errors = (0..1_000).map(|i| {
+                socket.now = Instant::ORIGIN + Duration::from_secs(i);
+                socket.refusal(2).map(|e| e.kind() == io::ErrorKind::WouldBlock)
+            });
+            let open = errors.filter(|e| *e != Some(true)).map(|e| e.is_some());
+            open.take(100).collect::<Vec<_>>()
+        };
+        assert_eq!(refused(0.0), refused(0.5));
+        assert!(refused(0.0).contains(&true) && refused(0.0).contains(&false));
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub(crate) fn check_faults(node: NodeId, stats: &EndpointStats, world: &mut Worl
             world.coverage.limit(limit);
         }
     }
+    for _ in 0..stats.fault(Fault::NoRoom) {
+        world.coverage.limit(Limit::Backlog);
+    }
     if stats.answers_suppressed > 0 {
         world.coverage.limit(Limit::Answers);
     }

@@ -19,7 +19,7 @@ pub(crate) use judge::{check_faults, check_leftovers, count_clock_faults};
 use crate::net::{Control, Element};
 use crate::observer::LossReason;
 use crate::oracle::{Oracle, check_limits};
-use crate::packet::{NodeId, Packet, elsewhere, inside};
+use crate::packet::{NodeId, Packet, inside, reaches};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
 use crate::workload::{App, Reach};
@@ -48,7 +48,8 @@ pub(crate) struct DirectNode {
     addr: SocketAddr,
     spec: NodeSpec,
     streams: Streams,
-    rng: Rng,
+    /// Whether sends are refused, and whether batches are.
+    rngs: [Rng; 2],
     incarnation: u32,
     endpoint: Endpoint,
     app: App,
@@ -89,7 +90,7 @@ impl DirectNode {
         DirectNode {
             id,
             addr: inside(id, spec.ipv6),
-            rng: streams.stream("socket", u64::from(spec.id)),
+            rngs: ["blocked", "gso"].map(|label| streams.stream(label, u64::from(spec.id))),
             incarnation: 0,
             endpoint: new_endpoint(&spec, &streams, 0),
             app: App::new(id, scenario),
@@ -143,6 +144,9 @@ impl DirectNode {
                 break;
             }
         }
+        if self.held.is_none() && self.blocked_until.is_none() {
+            self.app.count_waiting(&self.endpoint, &mut world.coverage);
+        }
         if self.turns.is_multiple_of(CHECK_EVERY) {
             self.check(world);
         }
@@ -194,12 +198,13 @@ impl DirectNode {
     /// Whether the socket does not take the batch now.
     fn is_refused(&mut self, now: Instant, transmit: &Transmit, world: &mut World) -> bool {
         let socket = &self.spec.socket;
-        if socket.blocked > 0.0 && self.rng.chance(socket.blocked) {
+        let [blocked, gso] = &mut self.rngs;
+        if socket.blocked > 0.0 && blocked.chance(socket.blocked) {
             world.coverage.fault("send-blocked");
             self.blocked_until = Some(now + us(socket.blocked_for));
             return true;
         }
-        if transmit.datagrams() > 1 && socket.gso_refused > 0.0 && self.rng.chance(socket.gso_refused) {
+        if transmit.datagrams() > 1 && socket.gso_refused > 0.0 && gso.chance(socket.gso_refused) {
             // The datagrams go out one by one, which the network does not see; batches end from here on.
             world.coverage.fault("gso-refused");
             self.buf.set_max_segments(1);
@@ -271,6 +276,14 @@ impl DirectNode {
         world.oracles.on_restart(self.id);
     }
 
+    /// Its process stands still until then, if it does not for longer.
+    fn pause(&mut self, until: Instant) {
+        self.life = match self.life {
+            Life::Paused(before) => Life::Paused(until.max(before)),
+            _ => Life::Paused(until),
+        };
+    }
+
     fn restart(&mut self, now: Instant) {
         self.incarnation += 1;
         self.endpoint = new_endpoint(&self.spec, &self.streams, self.incarnation);
@@ -322,7 +335,7 @@ impl Element for DirectNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if packet.dst != self.addr && packet.dst != elsewhere(self.addr) {
+        if !reaches(packet.dst, self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
         if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
@@ -360,21 +373,23 @@ impl Element for DirectNode {
     }
 
     fn control(&mut self, now: Instant, control: &Control, world: &mut World) {
-        let running = self.life == Life::Running;
+        let up = !matches!(self.life, Life::Down(_));
         match control {
             Control::Heal => self.heal(now, world),
-            Control::Pause(lasts) if running => {
+            Control::Pause(lasts) if up => {
                 world.coverage.fault("pause");
-                self.life = Life::Paused(now + us(*lasts));
+                self.pause(now + us(*lasts));
             }
-            Control::Crash(lasts) if running => {
+            Control::Crash(lasts) if up => {
                 world.coverage.fault("crash");
                 self.crash(now, us(*lasts), world);
             }
-            Control::Close(lasts) if running && self.closing.is_none() => {
+            Control::Close(lasts) if up && self.closing.is_none() => {
                 world.coverage.fault("close");
+                self.life = Life::Running;
                 self.close(now, us(*lasts), world);
             }
+            Control::Pause(_) | Control::Crash(_) | Control::Close(_) => world.skip(self.id, control),
             Control::Block(lasts) => {
                 world.coverage.fault("send-blocked");
                 self.blocked_until = self.blocked_until.max(Some(now + us(*lasts)));

@@ -14,7 +14,7 @@ use crate::packet::NodeId;
 type Outcome = Result<(), CallError>;
 
 /// What must not be, if anything.
-type Finding = Option<(Oracle, String)>;
+pub(crate) type Finding = Option<(Oracle, String)>;
 
 /// One call.
 #[derive(Clone, Debug)]

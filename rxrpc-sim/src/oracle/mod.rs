@@ -13,7 +13,7 @@ use rxrpc_proto::wire::Malformed;
 use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
-pub(crate) use ledger::{Checks, Ledger, Record};
+pub(crate) use ledger::{Checks, Finding, Ledger, Record};
 pub(crate) use limits::check_limits;
 
 use crate::coverage::Coverage;

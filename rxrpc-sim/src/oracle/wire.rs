@@ -233,9 +233,6 @@ impl Wire {
             Err(e) => return Some((Oracle::Format, format!("{e}"))),
         };
         if matches!(header.packet_type, PacketType::Version | PacketType::Debug) || header.serial == 0 {
-            if header.packet_type == PacketType::Busy {
-                coverage.limit(Limit::Backlog);
-            }
             return None;
         }
         let window = self.windows.get(usize::from(from)).copied().unwrap_or(0);

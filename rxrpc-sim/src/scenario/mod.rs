@@ -1,7 +1,10 @@
 //! Everything a run needs, as plain data: nodes, links with their faults, calls, and what befalls the nodes.
 //!
-//! Every part has an `id` that names its stream of random numbers. Removing a part therefore leaves the others
-//! as they were, which is what makes shrinking work. Times are microseconds from the start of the run.
+//! Parts have an `id` that names their streams of random numbers. Removing a part therefore leaves what the others
+//! draw as it was, which is what makes shrinking work. What parts share they still share: the order in which tasks run
+//! is drawn a node, whether waits are cancelled before it is known which call is served is drawn a service, and the bytes
+//! and the abort codes of a call follow from how many were begun before it. Times are microseconds from the start of the
+//! run.
 
 mod edit;
 mod element;
@@ -178,7 +181,7 @@ pub struct ServiceSpec {
     /// How long a call waits to be accepted.
     #[cfg_attr(feature = "serde", serde(with = "text::micros"))]
     pub accept_after: Micros,
-    /// Of so many calls one is turned away; 0 for none.
+    /// Every so many-th call that comes is turned away; 0 for none.
     pub reject_every: u32,
     /// With this code, 0 for BUSY.
     pub reject_code: i32,
@@ -315,7 +318,7 @@ impl Default for NatSpec {
     serde(default, deny_unknown_fields)
 )]
 pub struct LinkSpec {
-    /// Names its streams.
+    /// Its number. Nothing is drawn for the link itself: its faults have streams of their own.
     #[cfg_attr(
         feature = "serde",
         serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
@@ -387,7 +390,7 @@ pub enum Ending {
     serde(default, deny_unknown_fields)
 )]
 pub struct CallSpec {
-    /// Names it.
+    /// Names the streams of the tasks that make and serve it, in the full harness.
     #[cfg_attr(
         feature = "serde",
         serde(default = "text::unnumbered", skip_serializing_if = "text::is_unnumbered")
@@ -517,6 +520,10 @@ pub struct Action {
 }
 
 /// What befalls a node.
+///
+/// One thing may come on top of another. A node that stands still can crash, be closed, which wakes it, or stand still
+/// for longer; one that is being closed can crash or stand still. To a node that is down, and of a second close, nothing
+/// comes: it is not counted, and whoever watches is told that it was skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",

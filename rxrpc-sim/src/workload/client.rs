@@ -1,20 +1,21 @@
 //! Client applications: begin, write, read, give up, and check what comes back.
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{BeginCallError, BusyPolicy, CallError, CallId, CallOptions, Instant, News, Target};
+use rxrpc_proto::{
+    BeginCallError, BusyPolicy, CallError, CallId, CallInfo, CallOptions, Endpoint, Instant, News, Target,
+};
 use slab::Slab;
 
+use super::book::{self, Begun};
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, head, is_impatient, limits, stream};
-use crate::coverage::{CallStage, Limit, Workload};
+use super::{Alarm, App, Begin, Reach, is_impatient, limits};
+use crate::coverage::{CallStage, Coverage, Limit};
 use crate::oracle::{Checks, Oracle};
-use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
+use crate::scenario::{CallSpec, Ending, us};
 use crate::world::World;
 
 /// A call that was refused for want of room is tried again after this long.
 pub(crate) const TRY_AGAIN: u64 = 50_000;
-/// A node without a call for this long was idle.
-pub(crate) const IDLE: Micros = 1_000_000;
 
 #[derive(Debug)]
 struct ClientCall {
@@ -25,7 +26,6 @@ struct ClientCall {
     place: u32,
     unique: u32,
     generation: u32,
-    anonymous: bool,
     writer: Writer,
     reader: Reader,
     /// When it is to go on, if an alarm is set for it.
@@ -40,6 +40,8 @@ struct ClientCall {
 pub(super) struct Clients {
     calls: Slab<ClientCall>,
     generation: u32,
+    /// Calls of which it is not known yet whether they wait for a channel.
+    fresh: Vec<CallId>,
     /// When the last call ended here.
     last_end: Option<Instant>,
 }
@@ -78,6 +80,11 @@ impl Clients {
     }
 }
 
+/// Whether a call lives and has no channel.
+pub(crate) fn has_to_wait(call: &CallInfo) -> bool {
+    call.is_client && call.wire.is_none() && call.outcome.is_none()
+}
+
 /// How the call is made.
 pub(crate) fn options(spec: &CallSpec, tag: u64) -> CallOptions {
     CallOptions {
@@ -104,24 +111,17 @@ impl App {
             Err(error) => return self.begin_refused(reach, what, error),
         };
         self.clients.generation = generation;
-        self.count_workload(reach, spec);
-        let (unique, place) = reach.world.oracles.ledger.begin(reach.now, spec, self.node);
-        reach.world.application(self.node, u64::from(unique), 1);
-        let anonymous = call.request.len < HEAD;
-        let (writer, reader) = if anonymous {
-            let reply = Transfer { len: ANONYMOUS_REPLY, ..call.reply.clone() };
-            (Writer::new(call.request.clone(), ANONYMOUS, &[]), Reader::new(reply, ANONYMOUS, 0))
-        } else {
-            let writer = Writer::new(call.request.clone(), stream(unique, false), &head(unique, place));
-            (writer, Reader::new(call.reply.clone(), stream(unique, true), 0))
-        };
+        self.clients.fresh.push(id);
+        let idle = self.clients.last_end.map(|end| reach.now - end);
+        let (kinds, live) = (&self.kinds[spec as usize], self.clients.calls.len());
+        book::count_kinds(&mut reach.world.coverage, kinds, live, idle);
+        let Begun { unique, place, writer, reader } = book::begin(reach.world, self.node, spec, call);
         self.clients.calls.insert(ClientCall {
             id,
             what,
             place,
             unique,
             generation,
-            anonymous,
             writer,
             reader,
             alarm: None,
@@ -134,15 +134,12 @@ impl App {
         self.write_client(reach, slot);
     }
 
-    fn count_workload(&self, reach: &mut Reach<'_>, spec: u32) {
-        let coverage = &mut reach.world.coverage;
-        self.kinds[spec as usize].iter().for_each(|kind| coverage.workload(*kind));
-        let clients = &self.clients;
-        if clients.calls.len() >= 4 {
-            coverage.workload(Workload::AllChannels);
-        }
-        if clients.is_empty() && clients.last_end.is_some_and(|end| reach.now - end >= us(IDLE)) {
-            coverage.workload(Workload::AfterIdle);
+    /// The endpoint has given its calls the channels that there are.
+    pub(crate) fn count_waiting(&mut self, endpoint: &Endpoint, coverage: &mut Coverage) {
+        for id in self.clients.fresh.drain(..) {
+            if endpoint.call_info(id).is_some_and(|call| has_to_wait(&call)) {
+                coverage.limit(Limit::Channels);
+            }
         }
     }
 
@@ -188,7 +185,7 @@ impl App {
             return self.broken(reach, "a call has ended without an outcome");
         };
         call.ended = true;
-        let (place, anonymous) = (call.place, call.anonymous);
+        let place = call.place;
         let (after, spec) = (reach.local - call.begun, call.what.spec);
         reach.world.coverage.outcome(&outcome);
         reach.world.application(self.node, u64::from(call.unique), 2 | u64::from(outcome.is_ok()) << 8);
@@ -199,6 +196,7 @@ impl App {
         self.report(reach, late);
         let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
         let impatient = is_impatient(&self.scenario, limits[1]);
+        let anonymous = book::is_anonymous(call);
         let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
         let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
         self.report(reach, finding);
@@ -269,11 +267,7 @@ impl App {
             }
         };
         let (unique, ended, read) = (call.unique, call.ended, call.reader.read);
-        let expected = if call.anonymous {
-            ANONYMOUS_REPLY
-        } else {
-            self.scenario.calls[call.what.spec as usize].reply.len
-        };
+        let expected = book::reply_len(&self.scenario.calls[call.what.spec as usize]);
         match stop {
             Stop::Until(at) => self.client_alarm(slot, at),
             Stop::Wrong(at) => self.wrong(reach, unique, &format!("wrong reply before byte {at}")),
@@ -337,9 +331,6 @@ impl App {
         };
         let stage = self.stage(reach, slot);
         reach.world.coverage.stage(stage);
-        if stage == CallStage::Queued && reach.local > self.clients.calls[slot].begun {
-            reach.world.coverage.limit(Limit::Channels);
-        }
         let call = &self.clients.calls[slot];
         let (id, place, unique) = (call.id, call.place, call.unique);
         let ending = self.scenario.calls[call.what.spec as usize].ending;
@@ -397,6 +388,7 @@ impl App {
 
     pub(super) fn lose_client_calls(&mut self, world: &mut World) {
         let allow = world.oracles.allow;
+        self.clients.fresh.clear();
         for call in self.clients.calls.drain().filter(|c| !c.ended) {
             let gone = Err(CallError::EndpointClosed);
             let checks = Checks {

@@ -1,8 +1,10 @@
 //! The applications of a node: clients that make the calls of the scenario, servers that answer them.
 
+mod arrivals;
+pub(crate) mod book;
 mod client;
 mod kinds;
-pub(crate) mod pattern;
+mod pattern;
 mod server;
 pub(crate) mod transfer;
 
@@ -19,17 +21,20 @@ use crate::packet::{NodeId, inside};
 use crate::rng::splitmix64;
 use crate::scenario::{ActionKind, CallSpec, Micros, NodeSpec, Scenario, us};
 use crate::world::World;
+pub(crate) use arrivals::Arrivals;
 use client::Clients;
 #[cfg(feature = "full")]
-pub(crate) use client::{IDLE, TRY_AGAIN, options};
+pub(crate) use client::{TRY_AGAIN, has_to_wait, options};
 pub(crate) use kinds::kinds;
 use server::Servers;
 
+/// A node without a call for this long was idle.
+const IDLE: Micros = 1_000_000;
 /// Bytes at the front of a request that name the call: its number and its place in the book.
 pub(crate) const HEAD: u64 = 8;
 /// Stream of calls too short to be named, and the length of the reply to them.
 pub(crate) const ANONYMOUS: u64 = 0;
-pub(crate) const ANONYMOUS_REPLY: u64 = 5;
+const ANONYMOUS_REPLY: u64 = 5;
 /// Tags of served calls have this bit.
 const SERVED: u64 = 1 << 63;
 
@@ -167,12 +172,12 @@ pub(crate) fn stream(unique: u32, reply: bool) -> u64 {
 }
 
 /// The bytes that name a call.
-pub(crate) fn head(unique: u32, place: u32) -> [u8; HEAD as usize] {
+fn head(unique: u32, place: u32) -> [u8; HEAD as usize] {
     (u64::from(unique) | u64::from(place) << 32).to_le_bytes()
 }
 
 /// Number and place of the call that such bytes name.
-pub(crate) fn named(head: [u8; HEAD as usize]) -> (u32, u32) {
+fn named(head: [u8; HEAD as usize]) -> (u32, u32) {
     let word = u64::from_le_bytes(head);
     (word as u32, (word >> 32) as u32)
 }

@@ -4,8 +4,9 @@ use rxrpc_proto::wire::AbortCode;
 use rxrpc_proto::{AcceptOptions, CallError, CallId, Instant, News, Rejection};
 use slab::Slab;
 
+use super::book::{self, Named};
 use super::transfer::{Reader, Stop, Writer};
-use super::{ANONYMOUS, ANONYMOUS_REPLY, Alarm, App, Begin, HEAD, Reach, SERVED, named, pattern, stream};
+use super::{ANONYMOUS, Alarm, App, Arrivals, Begin, HEAD, Reach, SERVED, stream};
 use crate::coverage::{CallStage, Limit};
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
@@ -40,6 +41,8 @@ struct ServedCall {
 struct Waiting {
     id: CallId,
     service: u16,
+    /// It is to be turned away.
+    unwelcome: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +51,7 @@ pub(super) struct Servers {
     waiting: Slab<Waiting>,
     calls: Slab<ServedCall>,
     generation: u32,
-    incoming: u32,
+    arrivals: Arrivals,
 }
 
 fn tag_of(slot: usize, generation: u32) -> u64 {
@@ -58,7 +61,8 @@ fn tag_of(slot: usize, generation: u32) -> u64 {
 impl Servers {
     pub(super) fn new(scenario: &Scenario, node: NodeId) -> Self {
         let services = scenario.nodes.get(usize::from(node)).map(|n| n.services.clone()).unwrap_or_default();
-        Servers { services, waiting: Slab::new(), calls: Slab::new(), generation: 0, incoming: 0 }
+        let arrivals = Arrivals::default();
+        Servers { services, waiting: Slab::new(), calls: Slab::new(), generation: 0, arrivals }
     }
 
     fn slot(&self, tag: u64) -> Option<usize> {
@@ -92,12 +96,12 @@ impl Servers {
 
 impl App {
     pub(super) fn on_incoming(&mut self, reach: &mut Reach<'_>, id: CallId, service: u16) {
-        self.servers.incoming += 1;
         let Some(spec) = self.servers.services.iter().find(|s| s.service == service) else {
             return self.broken(reach, "a call of a service that is not offered");
         };
         let wait = spec.accept_after;
-        let place = self.servers.waiting.insert(Waiting { id, service }) as u32;
+        let unwelcome = self.servers.arrivals.is_unwelcome(spec);
+        let place = self.servers.waiting.insert(Waiting { id, service, unwelcome }) as u32;
         if wait == 0 || self.healed {
             self.accept_waiting(reach, place);
         } else {
@@ -107,10 +111,11 @@ impl App {
     }
 
     pub(super) fn accept_waiting(&mut self, reach: &mut Reach<'_>, place: u32) {
-        let Some(Waiting { id, service }) = self.servers.waiting.try_remove(place as usize) else { return };
+        let Some(waiting) = self.servers.waiting.try_remove(place as usize) else { return };
+        let Waiting { id, service, unwelcome } = waiting;
         let spec = self.servers.services.iter().find(|s| s.service == service);
         let Some(spec) = spec.cloned() else { return };
-        if !self.healed && spec.reject_every > 0 && self.servers.incoming.is_multiple_of(spec.reject_every) {
+        if unwelcome && !self.healed {
             let how = match spec.reject_code {
                 0 => Rejection::Busy,
                 code => Rejection::Abort(AbortCode(code)),
@@ -252,8 +257,7 @@ impl App {
     fn name(&mut self, reach: &mut Reach<'_>, slot: usize) -> bool {
         let call = &mut self.servers.calls[slot];
         call.named = true;
-        let (unique, place) = named(call.reader.head);
-        let Some(record) = reach.world.oracles.ledger.find(unique, place) else {
+        let Some(Named { unique, place, spec }) = book::name(reach.world, call.reader.head) else {
             // An attacker's, or one long over that comes again.
             call.gave_up = true;
             if let Some(mut view) = reach.endpoint.call(call.id) {
@@ -261,8 +265,6 @@ impl App {
             }
             return false;
         };
-        record.serving += 1;
-        let spec = record.spec;
         (call.place, call.unique, call.spec) = (Some(place), unique, Some(spec));
         let spec = &self.scenario.calls[spec as usize];
         call.reader.know(spec.request.clone(), stream(unique, false));
@@ -285,16 +287,9 @@ impl App {
     /// The whole request is here.
     fn on_request(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = &self.servers.calls[slot];
-        let (read, unique) = (call.reader.read, call.unique);
-        if let Some(spec) = call.spec {
-            let expected = self.scenario.calls[spec as usize].request.len;
-            if read != expected {
-                self.wrong(reach, unique, &format!("{read} bytes of request, not {expected}"));
-            }
-        } else if call.reader.head[..read as usize] != *pattern::piece(ANONYMOUS, 0, read as usize)
-            && !reach.world.oracles.allow.injection
-        {
-            self.wrong(reach, unique, "wrong bytes of a short request");
+        let spec = call.spec.map(|spec| &self.scenario.calls[spec as usize]);
+        if let Some(text) = book::judge_request(reach.world, spec, &call.reader) {
+            self.wrong(reach, call.unique, &text);
         }
         self.execute(reach, slot);
     }
@@ -302,35 +297,23 @@ impl App {
     fn execute(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = &mut self.servers.calls[slot];
         call.has_request = true;
-        let unique = call.unique;
-        reach.world.application(self.node, u64::from(unique), 8);
-        let (reply, key, work) = match call.spec {
-            Some(spec) => {
-                let spec = &self.scenario.calls[spec as usize];
-                (spec.reply.clone(), stream(unique, true), spec.work)
-            }
-            None => (Transfer { len: ANONYMOUS_REPLY, ..Transfer::default() }, ANONYMOUS, 0),
-        };
-        let mut writer = Writer::new(reply, key, &[]);
+        let spec = call.spec.map(|spec| &self.scenario.calls[spec as usize]);
+        let server = (self.node, self.incarnation);
+        let (mut writer, finding) = book::execute(reach.world, server, call.unique, spec);
+        let work = spec.map_or(0, |spec| spec.work);
         if self.healed {
             writer.hurry();
         } else if work > 0 {
             call.works_until = Some(reach.now + us(work));
         }
         call.writer = Some(writer);
-        let nested = call.spec.and_then(|s| self.scenario.calls[s as usize].nested).filter(|_| !self.healed);
+        let nested = spec.and_then(|spec| spec.nested).filter(|_| !self.healed);
         if let Some(spec) = nested {
             call.waits = true;
             let parent = Some(tag_of(slot, call.generation));
             self.alarms.set(reach.now, Alarm::Begin(Begin { spec, round: 0, parent }));
         }
-        if call.spec.is_some() {
-            let allow = reach.world.oracles.allow;
-            if !reach.world.oracles.is_tainted() {
-                let finding = reach.world.oracles.ledger.execute(unique, self.incarnation, &allow);
-                self.report(reach, finding);
-            }
-        }
+        self.report(reach, finding);
     }
 
     fn write_reply(&mut self, reach: &mut Reach<'_>, slot: usize) {

@@ -10,15 +10,15 @@ use rxrpc_driver::{AbortCode, BeginCallError, Call, CallError, Target, UnaryErro
 use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
-use super::App;
+use super::job::Job;
 use super::transfer::{Port, Stop, read_all, write_all};
-use crate::coverage::{CallStage, Limit, Workload};
+use super::{Plan, Turn};
+use crate::coverage::{CallStage, Limit};
 use crate::oracle::Checks;
 use crate::scenario::{CallSpec, Ending, Micros, Transfer, us};
+use crate::workload::book::{self, Begun};
 use crate::workload::transfer::{Piece, Reader, Writer};
-use crate::workload::{
-    ANONYMOUS, ANONYMOUS_REPLY, HEAD, IDLE, TRY_AGAIN, head, is_impatient, limits, options, stream,
-};
+use crate::workload::{TRY_AGAIN, is_impatient, limits, options};
 
 /// Longest request that is written in one go.
 const WHOLE: u64 = 100_000;
@@ -49,12 +49,8 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn is_anonymous(&self) -> bool {
-        self.spec.request.len < HEAD
-    }
-
     fn expected(&self) -> u64 {
-        if self.is_anonymous() { ANONYMOUS_REPLY } else { self.spec.reply.len }
+        book::reply_len(self.spec)
     }
 
     /// How long its task may pause without looking at the call.
@@ -63,35 +59,37 @@ impl Made<'_> {
     }
 }
 
-/// Makes a call of the scenario from the `round`-th time on, one time after the other.
-pub(super) async fn make_calls(app: &App, index: usize, at: Instant, round: u32) {
-    app.pause_until(at).await;
-    let spec = &app.scenario.calls[index];
-    let mut round = round;
-    while round < spec.repeat && !app.is_healed() {
-        let made = match app.way(spec) {
-            Way::Unary => app.call_unary(spec, index).await,
-            way => app.call(spec, index, way).await,
+/// Makes a call of the scenario, one time after the other, as planned.
+pub(super) async fn make_calls(job: &Job<'_>, turn: Turn, plan: Plan) {
+    let spec = &job.scenario.calls[turn.index];
+    let Plan { mut at, mut round } = plan;
+    while round < spec.repeat {
+        job.plan(turn, Some(Plan { at, round }));
+        job.pause_until(at).await;
+        if job.is_healed() {
+            break;
+        }
+        job.makes(turn, round);
+        let made = match job.way(spec) {
+            Way::Unary => job.call_unary(spec, turn).await,
+            way => job.call(spec, turn, way).await,
         };
+        at = job.node.now();
         match made {
             Ok(()) => {
                 round += 1;
-                if round < spec.repeat && spec.pause > 0 {
-                    app.pause(spec.pause).await;
-                }
+                at += us(spec.pause);
             }
             Err(refusal) => {
-                app.begin_refused(refusal);
-                let again = app.node.now() + us(TRY_AGAIN);
-                app.to_begin.borrow_mut()[index] = Some((again, round));
-                app.pause_until(again).await;
+                job.begin_refused(refusal);
+                at += us(TRY_AGAIN);
             }
         }
     }
-    app.to_begin.borrow_mut()[index] = None;
+    job.plan(turn, None);
 }
 
-impl App {
+impl Job<'_> {
     fn way(&self, spec: &CallSpec) -> Way {
         if !self.tasks.mixed {
             return Way::Plain;
@@ -101,7 +99,7 @@ impl App {
             && steady(&spec.reply)
             && spec.request.len <= WHOLE
             && !matches!(spec.ending, Ending::ClientAborts | Ending::ClientFails);
-        match self.rng.borrow_mut().below(3) {
+        match self.below(3) {
             0 => Way::Plain,
             1 if whole => Way::Unary,
             _ => Way::Split,
@@ -119,30 +117,12 @@ impl App {
 
     /// A call begins: what its task needs to know.
     fn note<'a>(&self, spec: &'a CallSpec, index: usize) -> Made<'a> {
-        let (unique, place) = {
-            let mut world = self.world();
-            let now = world.now();
-            let named = world.oracles.ledger.begin(now, index as u32, self.id);
-            world.application(self.id, u64::from(named.0), 1);
-            named
-        };
-        let (writer, reader) = if spec.request.len < HEAD {
-            let reply = Transfer { len: ANONYMOUS_REPLY, ..spec.reply.clone() };
-            (Writer::new(spec.request.clone(), ANONYMOUS, &[]), Reader::new(reply, ANONYMOUS, 0))
-        } else {
-            let writer = Writer::new(spec.request.clone(), stream(unique, false), &head(unique, place));
-            (writer, Reader::new(spec.reply.clone(), stream(unique, true), 0))
-        };
+        let mut world = self.world();
+        let idle = self.last_end.get().map(|end| self.node.now() - end);
         let live = self.clients.borrow().len();
-        let idle_since = self.last_end.get().filter(|_| live == 0);
-        let coverage = &mut self.world().coverage;
-        self.kinds[index].iter().for_each(|kind| coverage.workload(*kind));
-        if live >= 4 {
-            coverage.workload(Workload::AllChannels);
-        }
-        if idle_since.is_some_and(|end| self.node.now() - end >= us(IDLE)) {
-            coverage.workload(Workload::AfterIdle);
-        }
+        book::count_kinds(&mut world.coverage, &self.kinds[index], live, idle);
+        let Begun { unique, place, writer, reader } = book::begin(&mut world, self.id, index as u32, spec);
+        self.fresh.set(true);
         let key = self.clients.borrow_mut().insert(place);
         Made { spec, key, place, unique, begun: self.local(), writer, reader }
     }
@@ -152,10 +132,10 @@ impl App {
     }
 
     /// One call, step by step.
-    async fn call(&self, spec: &CallSpec, index: usize, way: Way) -> Result<(), BeginCallError> {
+    async fn call(&self, spec: &CallSpec, turn: Turn, way: Way) -> Result<(), BeginCallError> {
         let mut call = self.node.endpoint().call(self.target(spec), options(spec, 0))?;
-        self.to_begin.borrow_mut()[index] = None;
-        let mut made = self.note(spec, index);
+        self.plan(turn, None);
+        let mut made = self.note(spec, turn.index);
         let give_up = self.fault_at(self.node.now() + us(spec.ending_after));
         let talk = self.talk(&mut call, &mut made, way);
         let stop = match spec.ending {
@@ -232,8 +212,8 @@ impl App {
     }
 
     /// One call in one go.
-    async fn call_unary(&self, spec: &CallSpec, index: usize) -> Result<(), BeginCallError> {
-        let mut made = self.note(spec, index);
+    async fn call_unary(&self, spec: &CallSpec, turn: Turn) -> Result<(), BeginCallError> {
+        let mut made = self.note(spec, turn.index);
         let request = whole_request(&mut made.writer);
         let limit = made.expected() as usize;
         let endpoint = self.node.endpoint();
@@ -248,7 +228,7 @@ impl App {
                 if !std::mem::replace(&mut begun, true)
                     && !matches!(poll, Poll::Ready(Err(UnaryError::Begin(_))))
                 {
-                    self.to_begin.borrow_mut()[index] = None;
+                    self.plan(turn, None);
                 }
                 poll
             })
@@ -302,7 +282,7 @@ impl App {
             let allow = world.oracles.allow;
             let checks = Checks {
                 tainted: world.oracles.is_tainted(),
-                anonymous: made.is_anonymous(),
+                anonymous: book::is_anonymous(made.spec),
                 crashed_client: false,
                 impatient: is_impatient(&self.scenario, limits[1]),
                 ..Checks::none(&allow)
@@ -317,14 +297,7 @@ impl App {
 
     /// The client gives the call up, which still lives for all it knows.
     async fn give_up(&self, mut call: Call, made: Made<'_>) {
-        let stage = stage(&call, &made);
-        {
-            let mut world = self.world();
-            world.coverage.stage(stage);
-            if stage == CallStage::Queued && self.local() > made.begun {
-                world.coverage.limit(Limit::Channels);
-            }
-        }
+        self.world().coverage.stage(stage(&call, &made));
         if made.spec.ending == Ending::ClientForgets {
             drop(call);
             return self.forget_client(&made);

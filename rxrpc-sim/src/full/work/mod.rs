@@ -1,6 +1,7 @@
 //! The applications of a node as async code: clients that make the calls of the scenario, servers that answer them.
 
 mod client;
+mod job;
 mod server;
 mod transfer;
 
@@ -17,17 +18,15 @@ use rxrpc_driver::{CallError, CallId, VersionError};
 use rxrpc_proto::{Instant, Outcome};
 use slab::Slab;
 
-use super::handle::{Node, first};
-use crate::coverage::{Limit, Workload};
+use super::handle::Node;
+use crate::coverage::{Coverage, Limit, Workload};
 use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
-use crate::rng::{Rng, Streams};
+use crate::rng::Streams;
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{begins_by_time, judge_deadline, kinds, slack};
+use crate::workload::{Arrivals, begins_by_time, has_to_wait, judge_deadline, kinds, slack};
 use crate::world::World;
-
-/// How long operations may wait that are cancelled then.
-const PATIENCE: [Micros; 4] = [0, 200, 5_000, 100_000];
+use job::Job;
 
 /// All applications of a node: what its tasks share, and what outlives them when the node crashes.
 pub(super) struct App {
@@ -35,12 +34,13 @@ pub(super) struct App {
     id: NodeId,
     scenario: Arc<Scenario>,
     tasks: TaskSpec,
-    rng: RefCell<Rng>,
+    /// What its tasks draw from.
+    streams: Streams,
     slack: Duration,
     healed: Cell<bool>,
     incarnation: Cell<u32>,
-    /// By call of the scenario: when it is to begin for the so many-th time, unless that was done.
-    to_begin: RefCell<Vec<Option<(Instant, u32)>>>,
+    /// By call of the scenario, and of those that run at once: what is to be done next, unless that has begun.
+    plans: RefCell<Vec<Vec<Option<Plan>>>>,
     /// Of each call of the scenario: how many that run at once are not over for the last time.
     unfinished: RefCell<Vec<u32>>,
     to_ask: RefCell<Vec<Option<Instant>>>,
@@ -50,12 +50,33 @@ pub(super) struct App {
     last_end: Cell<Option<Instant>>,
     /// By call of the scenario: what it asks of the endpoints.
     kinds: Vec<Vec<Workload>>,
+    /// There are calls of which it is not known yet whether they wait for a channel; and those that are known to.
+    fresh: Cell<bool>,
+    queued: RefCell<Vec<CallId>>,
     served: RefCell<Slab<Option<u32>>>,
-    /// Calls that have come, until they are accepted or turned away; and how many have come in all.
+    /// By call of the scenario: how often it was served here.
+    serves: RefCell<Vec<u32>>,
+    /// Calls that have come, until they are accepted or turned away; and those that have come in all.
     undecided: Count,
-    incoming: Cell<u32>,
+    arrivals: RefCell<Arrivals>,
     /// Operations of the endpoint that wait.
     waits: Count,
+}
+
+/// Whose turn it is: a call of the scenario.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// Its place in the scenario.
+    index: usize,
+    /// Which it is of those that run at once; none if it is made within a served call, and goes with that.
+    copy: Option<usize>,
+}
+
+/// When a call is to be made, for the so many-th time.
+#[derive(Clone, Copy)]
+struct Plan {
+    at: Instant,
+    round: u32,
 }
 
 /// How many of something there are.
@@ -87,27 +108,31 @@ impl App {
         let id = node.id();
         let spec = &scenario.nodes[usize::from(id)];
         let at = |is_ours: bool, at: Micros| is_ours.then_some(Instant::ORIGIN + us(at));
-        let to_begin = (0..).zip(&scenario.calls).map(|(spec, call)| {
-            at(call.client == id && begins_by_time(scenario, spec), call.at).map(|at| (at, 0))
+        let plans = (0..).zip(&scenario.calls).map(|(spec, call)| {
+            let at = at(call.client == id && begins_by_time(scenario, spec), call.at);
+            vec![at.map(|at| Plan { at, round: 0 }); call.parallel as usize]
         });
         let to_ask = scenario.versions.iter().map(|v| at(v.client == id, v.at));
         Rc::new(App {
             node: node.clone(),
             id,
             tasks: spec.tasks.clone(),
-            rng: RefCell::new(Streams::new(scenario.seed).stream("tasks", u64::from(spec.id))),
+            streams: Streams::new(Streams::new(scenario.seed).key("tasks", u64::from(spec.id))),
             slack: slack(scenario, id),
             healed: Cell::new(false),
             incarnation: Cell::new(0),
-            to_begin: RefCell::new(to_begin.collect()),
+            plans: RefCell::new(plans.collect()),
             unfinished: RefCell::new(scenario.calls.iter().map(|call| call.parallel).collect()),
             to_ask: RefCell::new(to_ask.collect()),
             clients: RefCell::default(),
             last_end: Cell::new(None),
             kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
+            fresh: Cell::new(false),
+            queued: RefCell::default(),
             served: RefCell::default(),
+            serves: RefCell::new(vec![0; scenario.calls.len()]),
             undecided: Count::default(),
-            incoming: Cell::new(0),
+            arrivals: RefCell::default(),
             waits: Count::default(),
             scenario: Arc::clone(scenario),
         })
@@ -118,10 +143,12 @@ impl App {
         for service in self.scenario.nodes[usize::from(self.id)].services.iter().cloned() {
             self.node.start(server::offer(Rc::clone(self), service));
         }
-        let to_begin = self.to_begin.borrow().clone();
-        for (index, begin) in to_begin.into_iter().enumerate() {
-            if let Some((at, round)) = begin {
-                self.begin_at_once(index, at, round);
+        let plans = self.plans.borrow().clone();
+        for (index, copies) in plans.into_iter().enumerate() {
+            for (copy, plan) in copies.into_iter().enumerate() {
+                if let Some(plan) = plan {
+                    self.begin(Turn { index, copy: Some(copy) }, plan);
+                }
             }
         }
         let to_ask = self.to_ask.borrow().clone();
@@ -132,14 +159,21 @@ impl App {
         }
     }
 
-    /// Make a call from then on, all that run at once.
-    fn begin_at_once(self: &Rc<Self>, index: usize, at: Instant, round: u32) {
-        for _ in 0..self.scenario.calls[index].parallel {
-            let app = Rc::clone(self);
-            self.node.start(async move {
-                client::make_calls(&app, index, at, round).await;
-                app.over_for_good(index);
-            });
+    /// Make a call as planned.
+    fn begin(self: &Rc<Self>, turn: Turn, plan: Plan) {
+        self.plan(turn, Some(plan));
+        let app = Rc::clone(self);
+        self.node.start(async move {
+            let job = Job::new(&app, app.streams.stream("call", 0));
+            client::make_calls(&job, turn, plan).await;
+            app.over_for_good(turn.index);
+        });
+    }
+
+    /// What is to be done next, should the node crash before that has begun.
+    fn plan(&self, turn: Turn, plan: Option<Plan>) {
+        if let Some(copy) = turn.copy {
+            self.plans.borrow_mut()[turn.index][copy] = plan;
         }
     }
 
@@ -155,7 +189,9 @@ impl App {
         }
         for (next, call) in self.scenario.calls.iter().enumerate() {
             if call.after == Some(index as u32) && call.client == self.id {
-                self.begin_at_once(next, self.node.now() + us(call.at), 0);
+                let plan = Plan { at: self.node.now() + us(call.at), round: 0 };
+                (0..call.parallel as usize)
+                    .for_each(|copy| self.begin(Turn { index: next, copy: Some(copy) }, plan));
             }
         }
     }
@@ -168,6 +204,8 @@ impl App {
     /// The node crashed: every call here is gone, and none of them ends.
     pub(super) fn crash(&self, world: &mut World) {
         self.incarnation.set(self.incarnation.get() + 1);
+        self.fresh.set(false);
+        self.queued.take();
         let gone = Err(CallError::EndpointClosed);
         let allow = world.oracles.allow;
         for place in self.clients.take() {
@@ -177,6 +215,17 @@ impl App {
         for (_, place) in self.served.take() {
             let _ = world.oracles.ledger.end_server(place, gone, (true, true), true);
         }
+    }
+
+    /// The endpoint has given its calls the channels that there are.
+    pub(super) fn count_waiting(&self, coverage: &mut Coverage) {
+        if !self.fresh.take() {
+            return;
+        }
+        let calls = self.node.endpoint().calls();
+        let now: Vec<CallId> = calls.iter().filter(|call| has_to_wait(call)).map(|call| call.id).collect();
+        let before = self.queued.replace(now.clone());
+        now.iter().filter(|call| !before.contains(call)).for_each(|_| coverage.limit(Limit::Channels));
     }
 
     /// Calls of the endpoint that tasks have.
@@ -202,10 +251,6 @@ impl App {
         self.node.0.socket.borrow().clock.local(self.node.now())
     }
 
-    fn chance(&self, p: f64) -> bool {
-        p > 0.0 && self.rng.borrow_mut().chance(p)
-    }
-
     /// Waits for so long, or until the faults end.
     async fn pause(&self, time: Micros) {
         self.pause_until(self.node.now() + us(time)).await;
@@ -228,49 +273,6 @@ impl App {
             false => sleep.as_mut().poll(cx),
         })
         .await;
-    }
-
-    /// Waits for an operation of the endpoint; or cancels it, which ends no call, and returns `None`.
-    async fn attempt<T>(&self, operation: impl Future<Output = T>) -> Option<T> {
-        match self.wait_awhile(operation).await {
-            Ok(result) => return Some(result),
-            Err(before) if before == self.live_calls() => {}
-            Err(_) => self.broken("a call ended because a wait was cancelled"),
-        }
-        None
-    }
-
-    /// Waits for an operation of the endpoint; or cancels it, and returns which calls there were until then.
-    async fn wait_awhile<T>(&self, operation: impl Future<Output = T>) -> Result<T, Vec<CallId>> {
-        let _held = self.waits.hold();
-        if self.is_healed() || !self.chance(self.tasks.cancelled) {
-            return Ok(operation.await);
-        }
-        let patience = *self.rng.borrow_mut().pick(&PATIENCE);
-        // Or as soon as it was woken and still waits.
-        let mut polls = *self.rng.borrow_mut().pick(&[2, u32::MAX]);
-        let mut sleep = pin!(self.node.sleep(us(patience)));
-        let enough = poll_fn(|cx| {
-            polls -= 1;
-            if polls == 0 { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }
-        });
-        let mut operation = pin!(operation);
-        if let Ok(result) = first(operation.as_mut(), enough).await {
-            return Ok(result);
-        }
-        let mut world = self.world();
-        world.coverage.fault("cancelled-future");
-        world.application(self.id, patience, 10);
-        Err(self.live_calls())
-    }
-
-    /// Waits for an operation that can be cancelled and asked for again.
-    async fn insist<T>(&self, mut operation: impl AsyncFnMut() -> T) -> T {
-        loop {
-            if let Some(result) = self.attempt(operation()).await {
-                return result;
-            }
-        }
     }
 
     /// The calls of the endpoint that are not over.
@@ -321,10 +323,11 @@ impl App {
             return;
         }
         let version = &self.scenario.versions[index];
+        // Questions have no id.
+        let job = Job::new(&self, self.streams.stream("ask", u64::from(version.server) << 48 ^ version.at));
         let endpoint = self.node.endpoint();
         let to = self.address(version.server);
-        if let Some(Err(VersionError::TooMany)) =
-            self.attempt(endpoint.version(to, us(version.timeout))).await
+        if let Some(Err(VersionError::TooMany)) = job.attempt(endpoint.version(to, us(version.timeout))).await
         {
             self.world().coverage.limit(Limit::Versions);
         }

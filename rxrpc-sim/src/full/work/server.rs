@@ -7,12 +7,15 @@ use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
 use super::client::make_calls;
+use super::job::Job;
 use super::transfer::{Port, Stop, read_all, write_all};
-use super::{App, Held};
+use super::{App, Held, Plan, Turn};
 use crate::coverage::CallStage;
+use crate::rng::Rng;
 use crate::scenario::{Ending, Micros, ServiceSpec, Transfer, us};
+use crate::workload::book::{self, Named};
 use crate::workload::transfer::{Reader, Writer};
-use crate::workload::{ANONYMOUS, ANONYMOUS_REPLY, HEAD, named, pattern, stream};
+use crate::workload::{ANONYMOUS, HEAD, stream};
 
 /// A call that was accepted.
 struct Served {
@@ -43,45 +46,54 @@ pub(super) async fn offer(app: Rc<App>, service: ServiceSpec) {
     };
     // A scenario that names a service twice offers it once.
     let Ok(mut listener) = app.node.endpoint().listen(service.service, options) else { return };
-    while let Some(incoming) = app.insist(async || listener.accept().await).await {
-        let number = app.incoming.get() + 1;
-        app.incoming.set(number);
+    let number = u64::from(app.incarnation.get()) << 32 | u64::from(service.service);
+    let job = Job::new(&app, app.streams.stream("offer", number));
+    while let Some(incoming) = job.insist(async || listener.accept().await).await {
+        let unwelcome = app.arrivals.borrow_mut().is_unwelcome(&service);
         if incoming.service() != service.service {
             app.broken("a call of another service");
         }
         let held = app.undecided.hold();
-        app.node.start(decide(Rc::clone(&app), incoming, service.clone(), number, held));
+        app.node.start(decide(Rc::clone(&app), incoming, service.clone(), unwelcome, job.split(), held));
     }
 }
 
 /// Accepts a call, or turns it away.
-async fn decide(app: Rc<App>, incoming: Incoming, service: ServiceSpec, number: u32, held: Held) {
-    if service.accept_after > 0 && !app.is_healed() {
-        app.world().coverage.stage(CallStage::Waiting);
-        app.pause(service.accept_after).await;
+async fn decide(
+    app: Rc<App>,
+    incoming: Incoming,
+    service: ServiceSpec,
+    unwelcome: bool,
+    rng: Rng,
+    held: Held,
+) {
+    let job = Job::new(&app, rng);
+    if service.accept_after > 0 && !job.is_healed() {
+        job.world().coverage.stage(CallStage::Waiting);
+        job.pause(service.accept_after).await;
     }
     let slot = incoming.id().slot() as u64;
-    if !app.is_healed() && service.reject_every > 0 && number.is_multiple_of(service.reject_every) {
+    if unwelcome && !job.is_healed() {
         match service.reject_code {
             // Nobody takes it, which says the same.
-            0 if app.tasks.mixed && app.chance(0.5) => drop(incoming),
+            0 if job.tasks.mixed && job.chance(0.5) => drop(incoming),
             0 => drop(incoming.reject_busy()),
             code => drop(incoming.reject(AbortCode(code))),
         }
-        return app.world().application(app.id, slot, 4);
+        return job.world().application(job.id, slot, 4);
     }
     let lifetime = (service.lifetime > 0).then_some(us(service.lifetime));
     let Ok(call) = incoming.accept_with(AcceptOptions { tag: 0, lifetime }) else {
-        return app.world().application(app.id, slot, 5);
+        return job.world().application(job.id, slot, 5);
     };
     drop(held);
     {
-        let mut world = app.world();
-        world.application(app.id, slot, 6);
+        let mut world = job.world();
+        world.application(job.id, slot, 6);
         world.oracles.ledger.serve();
     }
     let served = Served {
-        key: app.served.borrow_mut().insert(None),
+        key: job.served.borrow_mut().insert(None),
         place: None,
         unique: u32::MAX,
         spec: None,
@@ -90,13 +102,13 @@ async fn decide(app: Rc<App>, incoming: Incoming, service: ServiceSpec, number: 
         has_request: false,
         works: false,
         gave_up: false,
-        accepted: app.local(),
+        accepted: job.local(),
         lifetime: service.lifetime,
     };
-    app.serve(call, served).await;
+    job.serve(call, served).await;
 }
 
-impl App {
+impl Job<'_> {
     async fn serve(&self, mut call: Call, mut served: Served) {
         let stop = read_all(self, Port::Own(&mut call), &mut served.reader, true).await;
         if stop == Stop::Done && served.reader.has_head() && !self.name(&mut served) {
@@ -129,13 +141,12 @@ impl App {
 
     /// The first bytes are here: which call is it? False if it is none of ours.
     fn name(&self, served: &mut Served) -> bool {
-        let (unique, place) = named(served.reader.head);
-        let mut world = self.world();
-        let Some(record) = world.oracles.ledger.find(unique, place) else { return false };
-        record.serving += 1;
-        let spec = record.spec as usize;
+        let Some(named) = book::name(&mut self.world(), served.reader.head) else { return false };
+        let Named { unique, place, spec } = named;
+        let spec = spec as usize;
         (served.place, served.unique, served.spec) = (Some(place), unique, Some(spec));
         self.served.borrow_mut()[served.key] = Some(place);
+        self.serves(spec);
         served.reader.know(self.scenario.calls[spec].request.clone(), stream(unique, false));
         true
     }
@@ -159,7 +170,8 @@ impl App {
             served.works = false;
         }
         if let Some(nested) = spec.and_then(|spec| spec.nested) {
-            make_calls(self, nested as usize, self.node.now(), 0).await;
+            let turn = Turn { index: nested as usize, copy: None };
+            make_calls(self, turn, Plan { at: self.node.now(), round: 0 }).await;
         }
         let Some(writer) = &mut served.writer else { return Stop::Unexpected };
         let stop = write_all(self, Port::Own(call), writer).await;
@@ -174,40 +186,20 @@ impl App {
 
     /// The whole request is here.
     fn check_request(&self, served: &Served) {
-        let Served { unique, reader, .. } = served;
-        let read = reader.read;
-        if let Some(spec) = served.spec {
-            let expected = self.scenario.calls[spec].request.len;
-            if read != expected {
-                self.wrong(*unique, &format!("{read} bytes of request, not {expected}"));
-            }
-        } else if reader.head[..read as usize] != *pattern::piece(ANONYMOUS, 0, read as usize)
-            && !self.world().oracles.allow.injection
-        {
-            self.wrong(*unique, "wrong bytes of a short request");
+        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
+        let wrong = book::judge_request(&self.world(), spec, &served.reader);
+        if let Some(text) = wrong {
+            self.wrong(served.unique, &text);
         }
     }
 
     fn execute(&self, served: &mut Served) {
         served.has_request = true;
-        let unique = served.unique;
-        self.world().application(self.id, u64::from(unique), 8);
-        let (reply, key) = match served.spec {
-            Some(spec) => (self.scenario.calls[spec].reply.clone(), stream(unique, true)),
-            None => (Transfer { len: ANONYMOUS_REPLY, ..Transfer::default() }, ANONYMOUS),
-        };
-        served.writer = Some(Writer::new(reply, key, &[]));
-        if served.spec.is_some() {
-            let finding = {
-                let mut world = self.world();
-                let (allow, tainted) = (world.oracles.allow, world.oracles.is_tainted());
-                match tainted {
-                    true => None,
-                    false => world.oracles.ledger.execute(unique, self.incarnation.get(), &allow),
-                }
-            };
-            self.report(finding);
-        }
+        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
+        let server = (self.id, self.incarnation.get());
+        let (writer, finding) = book::execute(&mut self.world(), server, served.unique, spec);
+        served.writer = Some(writer);
+        self.report(finding);
     }
 
     /// Waits for the end of a call that was answered, or that failed; or lets it end alone.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use rxrpc_driver::{Call, CallError, ReadError, WriteError};
 
-use super::App;
+use super::job::Job;
 use crate::coverage::Limit;
 use crate::workload::transfer::{Piece, Reader, Writer};
 
@@ -47,7 +47,7 @@ impl Port<'_> {
     }
 
     /// Writes some of the piece, and says how much. `None` if cancelled before that.
-    async fn write(&mut self, app: &App, piece: Piece<'_>) -> Option<Result<usize, WriteError>> {
+    async fn write(&mut self, app: &Job<'_>, piece: Piece<'_>) -> Option<Result<usize, WriteError>> {
         match (self, piece) {
             (Port::Own(call), Piece::Copied(bytes)) => app.attempt(noticed(app, call.write(bytes))).await,
             (Port::Own(call), Piece::Shared(mut bytes)) => {
@@ -73,7 +73,7 @@ impl Port<'_> {
     }
 
     /// Reads at most so much; `Ok(None)` at the end. `None` if cancelled before that.
-    async fn read(&mut self, app: &App, most: usize) -> Option<Result<Option<Bytes>, ReadError>> {
+    async fn read(&mut self, app: &Job<'_>, most: usize) -> Option<Result<Option<Bytes>, ReadError>> {
         let mut buffer = [0; BUFFER];
         let copied = app.tasks.mixed && most <= BUFFER;
         let place = &mut buffer[..most.min(BUFFER)];
@@ -109,7 +109,7 @@ fn of_read(error: io::Error) -> ReadError {
 }
 
 /// A write that waits has reached a limit.
-async fn noticed<T>(app: &App, write: impl Future<Output = T>) -> T {
+async fn noticed<T>(app: &Job<'_>, write: impl Future<Output = T>) -> T {
     let mut write = pin!(write);
     poll_fn(|cx| {
         let poll = write.as_mut().poll(cx);
@@ -122,7 +122,7 @@ async fn noticed<T>(app: &App, write: impl Future<Output = T>) -> T {
 }
 
 /// Writes everything and finishes.
-pub(super) async fn write_all(app: &App, mut port: Port<'_>, writer: &mut Writer) -> Stop {
+pub(super) async fn write_all(app: &Job<'_>, mut port: Port<'_>, writer: &mut Writer) -> Stop {
     while !writer.finished {
         if writer.written >= writer.plan.len {
             match port.with(Call::finish) {
@@ -155,7 +155,12 @@ fn write_refused(error: WriteError) -> Stop {
 }
 
 /// Reads up to the end, or until the bytes before the pattern are here.
-pub(super) async fn read_all(app: &App, mut port: Port<'_>, reader: &mut Reader, head_only: bool) -> Stop {
+pub(super) async fn read_all(
+    app: &Job<'_>,
+    mut port: Port<'_>,
+    reader: &mut Reader,
+    head_only: bool,
+) -> Stop {
     loop {
         if reader.at_end || (head_only && reader.has_head()) {
             return Stop::Done;
@@ -181,7 +186,7 @@ pub(super) async fn read_all(app: &App, mut port: Port<'_>, reader: &mut Reader,
 }
 
 /// Looks at what comes next. False if it is wrong.
-async fn peek(app: &App, port: &mut Port<'_>, reader: &Reader) -> bool {
+async fn peek(app: &Job<'_>, port: &mut Port<'_>, reader: &Reader) -> bool {
     let mut seen = [0; 16];
     let Port::Own(call) = port else { return true };
     match app.attempt(call.peek(&mut seen)).await {
