@@ -9,7 +9,9 @@ use std::time::Duration;
 use rxrpc_proto::Instant;
 
 use crate::oracle::{Oracles, Record};
-use crate::scenario::{Distribution, ElementKind, EndpointSpec, LinkSpec, Micros, Mishap, Scenario, us};
+use crate::scenario::{
+    CallSpec, Distribution, ElementKind, EndpointSpec, LinkSpec, Micros, Mishap, Scenario, us,
+};
 
 /// Round trips that a call may take beyond its back-off.
 const ROUND_TRIPS: u64 = 64;
@@ -34,7 +36,7 @@ impl Liveness {
         let bounds = Bounds::new(scenario, oracles);
         let alone = oracles.ledger.live().map(|record| bounds.call(now, record)).max().unwrap_or(0);
         // Calls that wait for others' channels take their turns; at worst one after the other.
-        let turns = bounds.turns(oracles);
+        let turns = bounds.turns(oracles).saturating_mul(depth(scenario));
         self.deadline = now + us(alone.saturating_mul(turns).saturating_add(bounds.served()));
         self.drained_by = self.deadline;
     }
@@ -157,6 +159,17 @@ impl<'a> Bounds<'a> {
     fn served(&self) -> Micros {
         sum([self.silence, self.latest, self.keepalive, self.round_trip.saturating_mul(ROUND_TRIPS)])
     }
+}
+
+/// How many calls wait for one another at worst: servers make calls of their own before they reply.
+fn depth(scenario: &Scenario) -> u64 {
+    let calls = &scenario.calls;
+    let deep = |first: &CallSpec| {
+        let inner =
+            std::iter::successors(Some(first), |c| c.nested.and_then(|place| calls.get(place as usize)));
+        inner.take(calls.len()).count() as u64
+    };
+    calls.iter().map(deep).max().unwrap_or(1)
 }
 
 /// Whether packets may have to wait for room that only a question finds out about.
