@@ -5,9 +5,9 @@
 
 use crate::rng::{Rng, Streams};
 use crate::scenario::{
-    Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, Ending,
-    EndpointSpec, IcmpKind, LinkSpec, LossModel, Match, Micros, Mishap, MtuSpec, NatSpec, NodeSpec, RateSpec,
-    Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, TaskSpec, Transfer, VersionSpec,
+    Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, Edit, ElementKind, ElementSpec,
+    Ending, EndpointSpec, IcmpKind, LinkSpec, LossModel, Match, Micros, Mishap, MtuSpec, NatSpec, NodeSpec,
+    RateSpec, Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, TaskSpec, Transfer, VersionSpec,
 };
 
 const MS: Micros = 1_000;
@@ -47,7 +47,40 @@ pub fn scenario(seed: u64) -> Scenario {
         order(&mut rng, &mut scenario);
     }
     blind(&mut streams.stream("swarm-blind", 0), &mut scenario);
+    let mut rng = streams.stream("swarm-edits", 0);
+    if rng.chance(0.05) {
+        edits(&mut rng, &mut scenario);
+    }
     scenario
+}
+
+/// What other implementations write into their ACKs and is true all the same: no oracle has to look away.
+const EDITS: [Edit; 14] = [
+    Edit::UserStatus(1),
+    Edit::BufferSpace(8),
+    Edit::BufferSpace(u16::MAX),
+    Edit::Previous(0),
+    Edit::PreviousIsSerial,
+    Edit::Softly(1),
+    Edit::Softly(200),
+    Edit::TableBits(0xfe),
+    Edit::Filler(9),
+    Edit::Trailer(0),
+    Edit::Trailer(2),
+    Edit::Trailer(3),
+    Edit::Mtu(1024),
+    Edit::Jumbo(0),
+];
+
+/// A node sends its ACKs as another implementation would.
+fn edits(rng: &mut Rng, scenario: &mut Scenario) {
+    let node = rng.below(scenario.nodes.len() as u64) as u16;
+    let packets = Match { packet_type: Some(2), ..Match::default() };
+    let rule = Rule { packets, nth: 1, count: 0, mishap: Mishap::Edit(*rng.pick(&EDITS)) };
+    let last = scenario.links.iter().flat_map(|l| &l.elements).map(|e| e.id).max().unwrap_or(0);
+    for (id, link) in (last + 1..).zip(scenario.links.iter_mut().filter(|link| link.from == node)) {
+        link.elements.insert(0, ElementSpec { id, kind: ElementKind::Script(vec![rule.clone()]) });
+    }
 }
 
 /// Have calls be made at the same time, after one another and within one another.
@@ -493,6 +526,13 @@ mod tests {
             share(|s| s.calls.iter().any(|c| c.after.is_some())),
             share(|s| s.calls.iter().any(|c| c.nested.is_some())),
             share(|s| s.calls.iter().any(|c| c.parallel > 1)),
+            share(|s| {
+                let scripts = s.links.iter().flat_map(|l| &l.elements).filter_map(|e| match &e.kind {
+                    ElementKind::Script(rules) => Some(rules),
+                    _ => None,
+                });
+                scripts.flatten().any(|rule| matches!(rule.mishap, Mishap::Edit(_)))
+            }),
             share(|s| s.actions.iter().any(|a| matches!(a.kind, ActionKind::Inject { blind: true, .. }))),
         ];
         assert!(shares.iter().all(|share| (20..400).contains(share)), "{shares:?}");
