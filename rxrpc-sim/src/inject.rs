@@ -36,7 +36,7 @@ pub(crate) fn inject(world: &mut World, scenario: &Scenario, attack: Attack, mut
         let src = match (overheard, claims) {
             (Some(overheard), _) => overheard.src,
             (None, Some(node)) => inside(node, ipv6(node)),
-            (None, None) => stranger(start.wrapping_add(i / 4)),
+            (None, None) => stranger(start.wrapping_add(i / 4), ipv6(to)),
         };
         let mut bytes = world.pool.copy(&[]);
         match overheard {

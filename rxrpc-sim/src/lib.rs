@@ -95,7 +95,7 @@ pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, Workload};
 pub use net::{Control, Element, build, network_error};
 pub use observer::{Fate, LossReason, Observer};
 pub use oracle::{Figures, Oracle, Oracles, Violation};
-pub use packet::{IP_UDP, NodeId, Packet, Pool, inside, node_at, outside, stranger};
+pub use packet::{IP_UDP, IPV6_UDP, NodeId, Packet, Pool, inside, node_at, outside, stranger};
 pub use rng::{Rng, Streams, splitmix64};
 pub use scenario::Scenario;
 pub use sim::{Harness, Phase, Report, Sim};

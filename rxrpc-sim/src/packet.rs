@@ -7,6 +7,8 @@ pub type NodeId = u16;
 
 /// Bytes of IPv4 and UDP headers.
 pub const IP_UDP: usize = 28;
+/// Bytes of IPv6 and UDP headers.
+pub const IPV6_UDP: usize = 48;
 
 /// The port every node uses.
 const PORT: u16 = 7000;
@@ -44,7 +46,7 @@ impl Packet {
     /// Bytes of the IP packet.
     #[must_use]
     pub fn ip_len(&self) -> usize {
-        self.bytes.len() + IP_UDP
+        self.bytes.len() + if self.dst.is_ipv6() { IPV6_UDP } else { IP_UDP }
     }
 }
 
@@ -117,11 +119,16 @@ pub(crate) fn reaches(dst: SocketAddr, addr: SocketAddr) -> bool {
 
 /// Address of somebody who is no node.
 #[must_use]
-pub fn stranger(n: u32) -> SocketAddr {
+pub fn stranger(n: u32, ipv6: bool) -> SocketAddr {
     let [_, _, high, low] = n.to_be_bytes();
     // Now and then one that nobody can answer.
     let port = if n.is_multiple_of(64) { 0 } else { 1024 + (n % 50_000) as u16 };
-    SocketAddr::new(Ipv4Addr::new(198, 18, high, low).into(), port)
+    let ip: IpAddr = if ipv6 {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n as u16).into()
+    } else {
+        Ipv4Addr::new(198, 18, high, low).into()
+    };
+    SocketAddr::new(ip, port)
 }
 
 /// The node that an address, one of its own or its translator's, belongs to.
@@ -152,6 +159,8 @@ mod tests {
                 assert_eq!(node_at(&elsewhere(inside(node, v6))), Some(node));
             }
         }
-        assert_eq!(node_at(&stranger(7)), None);
+        for v6 in [false, true] {
+            assert_eq!((node_at(&stranger(7, v6)), stranger(7, v6).is_ipv6()), (None, v6));
+        }
     }
 }

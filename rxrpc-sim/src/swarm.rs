@@ -5,9 +5,9 @@
 
 use crate::rng::{Rng, Streams};
 use crate::scenario::{
-    Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, Ending,
-    EndpointSpec, IcmpKind, LinkSpec, LossModel, Match, Micros, Mishap, MtuSpec, NatSpec, NodeSpec, RateSpec,
-    Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, TaskSpec, Transfer, VersionSpec,
+    Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, Edit, ElementKind, ElementSpec,
+    Ending, EndpointSpec, IcmpKind, LinkSpec, LossModel, Match, Micros, Mishap, MtuSpec, NatSpec, NodeSpec,
+    RateSpec, Rule, SERVICE, Scenario, ServiceSpec, SocketSpec, TaskSpec, Transfer, VersionSpec,
 };
 
 const MS: Micros = 1_000;
@@ -39,7 +39,88 @@ pub fn scenario(seed: u64) -> Scenario {
     actions(&mut streams.stream("swarm-actions", 0), &mut scenario);
     let mut rng = streams.stream("swarm-tasks", 0);
     scenario.nodes.iter_mut().for_each(|node| node.tasks = tasks(&mut rng));
+    if streams.stream("swarm-ipv6", 0).chance(0.1) {
+        scenario.nodes.iter_mut().for_each(|node| node.ipv6 = true);
+    }
+    let mut rng = streams.stream("swarm-order", 0);
+    if rng.chance(0.1) {
+        order(&mut rng, &mut scenario);
+    }
+    blind(&mut streams.stream("swarm-blind", 0), &mut scenario);
+    let mut rng = streams.stream("swarm-edits", 0);
+    if rng.chance(0.05) {
+        edits(&mut rng, &mut scenario);
+    }
     scenario
+}
+
+/// What other implementations write into their ACKs and is true all the same: no oracle has to look away.
+const EDITS: [Edit; 14] = [
+    Edit::UserStatus(1),
+    Edit::BufferSpace(8),
+    Edit::BufferSpace(u16::MAX),
+    Edit::Previous(0),
+    Edit::PreviousIsSerial,
+    Edit::Softly(1),
+    Edit::Softly(200),
+    Edit::TableBits(0xfe),
+    Edit::Filler(9),
+    Edit::Trailer(0),
+    Edit::Trailer(2),
+    Edit::Trailer(3),
+    Edit::Mtu(1024),
+    Edit::Jumbo(0),
+];
+
+/// A node sends its ACKs as another implementation would.
+fn edits(rng: &mut Rng, scenario: &mut Scenario) {
+    let node = rng.below(scenario.nodes.len() as u64) as u16;
+    let packets = Match { packet_type: Some(2), ..Match::default() };
+    let rule = Rule { packets, nth: 1, count: 0, mishap: Mishap::Edit(*rng.pick(&EDITS)) };
+    let last = scenario.links.iter().flat_map(|l| &l.elements).map(|e| e.id).max().unwrap_or(0);
+    for (id, link) in (last + 1..).zip(scenario.links.iter_mut().filter(|link| link.from == node)) {
+        link.elements.insert(0, ElementSpec { id, kind: ElementKind::Script(vec![rule.clone()]) });
+    }
+}
+
+/// Have calls be made at the same time, after one another and within one another.
+fn order(rng: &mut Rng, scenario: &mut Scenario) {
+    let mut last = vec![None; scenario.nodes.len()];
+    for (place, call) in (0..).zip(&mut scenario.calls) {
+        let last = &mut last[usize::from(call.client)];
+        if rng.chance(0.2) {
+            call.parallel = rng.between(2, 4) as u32;
+        }
+        if rng.chance(0.3) && last.is_some() {
+            call.after = *last;
+            call.at = *rng.pick(&[0, MS, 500 * MS]);
+        }
+        *last = Some(place);
+    }
+    let reachable: Vec<u16> =
+        (0..).zip(&scenario.nodes).filter(|(_, node)| node.nat.is_none()).map(|(place, _)| place).collect();
+    for place in 0..scenario.calls.len() {
+        let client = scenario.calls[place].server;
+        let others: Vec<u16> = reachable.iter().copied().filter(|node| *node != client).collect();
+        if rng.chance(0.2) && !others.is_empty() {
+            let (id, server) = (scenario.calls.len() as u32, *rng.pick(&others));
+            scenario.calls[place].nested = Some(id);
+            // Short enough for the smallest buffers.
+            let [request, reply] =
+                [0; 2].map(|_| Transfer { len: rng.between(8, 100), ..Transfer::default() });
+            let work = *rng.pick(&[0, 0, 20 * MS, 5 * SECOND]);
+            scenario.calls.push(CallSpec { id, client, server, request, reply, work, ..CallSpec::default() });
+        }
+    }
+}
+
+/// Some attackers have seen nothing pass.
+fn blind(rng: &mut Rng, scenario: &mut Scenario) {
+    for action in &mut scenario.actions {
+        if let ActionKind::Inject { blind, .. } = &mut action.kind {
+            *blind = rng.chance(0.3);
+        }
+    }
 }
 
 fn tasks(rng: &mut Rng) -> TaskSpec {
@@ -435,5 +516,26 @@ mod tests {
             assert!(scenario.calls.iter().all(|c| c.client != c.server && c.client.max(c.server) < nodes));
             assert!(scenario.calls.iter().all(|c| scenario.nodes[usize::from(c.server)].nat.is_none()));
         }
+    }
+
+    #[test]
+    fn what_is_rare_is_drawn_all_the_same() {
+        let share = |is: fn(&Scenario) -> bool| (0..2_000).filter(|seed| is(&scenario(*seed))).count();
+        let shares = [
+            share(|s| s.nodes.iter().all(|n| n.ipv6)),
+            share(|s| s.calls.iter().any(|c| c.after.is_some())),
+            share(|s| s.calls.iter().any(|c| c.nested.is_some())),
+            share(|s| s.calls.iter().any(|c| c.parallel > 1)),
+            share(|s| {
+                let scripts = s.links.iter().flat_map(|l| &l.elements).filter_map(|e| match &e.kind {
+                    ElementKind::Script(rules) => Some(rules),
+                    _ => None,
+                });
+                scripts.flatten().any(|rule| matches!(rule.mishap, Mishap::Edit(_)))
+            }),
+            share(|s| s.actions.iter().any(|a| matches!(a.kind, ActionKind::Inject { blind: true, .. }))),
+        ];
+        assert!(shares.iter().all(|share| (20..400).contains(share)), "{shares:?}");
+        assert_eq!(share(|s| s.nodes.iter().any(|n| n.ipv6 != s.nodes[0].ipv6)), 0);
     }
 }

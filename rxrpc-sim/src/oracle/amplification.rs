@@ -1,4 +1,7 @@
 //! A peer that has not proved its address gets at most three times what it sent, headers counted.
+//!
+//! Headers are those of IPv4, whatever the family: endpoints count them so (`proof-of-address` in QUIRKS.md). With the
+//! larger ones of IPv6 the limit would be looser for whoever sends more packets than he gets.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,7 +10,7 @@ use rxrpc_proto::wire::{Body, Header, PacketType};
 
 use super::Oracle;
 use crate::coverage::{Coverage, Limit};
-use crate::packet::{NodeId, Packet};
+use crate::packet::{IP_UDP, NodeId, Packet};
 use crate::scenario::Scenario;
 
 /// What a node has exchanged with an address.
@@ -55,7 +58,7 @@ impl Amplification {
             return;
         }
         let account = self.accounts.entry(key).or_default();
-        account.received += packet.ip_len() as u64;
+        account.received += counted(packet);
         // An acknowledgement that names a serial may be the proof; that it is right is the endpoint's business.
         account.trusted |= names_serial(&packet.bytes);
         let trusted = account.trusted;
@@ -84,7 +87,7 @@ impl Amplification {
             self.note(key, trusted);
             return None;
         }
-        account.sent += packet.ip_len() as u64;
+        account.sent += counted(packet);
         if account.sent + 100 > 3 * account.received {
             coverage.limit(Limit::Amplification);
         }
@@ -93,6 +96,10 @@ impl Amplification {
             (Oracle::Amplification, text)
         })
     }
+}
+
+fn counted(packet: &Packet) -> u64 {
+    (packet.bytes.len() + IP_UDP) as u64
 }
 
 fn names_serial(bytes: &[u8]) -> bool {

@@ -14,6 +14,7 @@ mod number;
 mod ranges;
 #[cfg(feature = "serde")]
 mod text;
+mod times;
 mod valid;
 
 use std::time::Duration;

@@ -24,7 +24,7 @@ use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::Streams;
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{Arrivals, begins_by_time, has_to_wait, judge_deadline, kinds, slack};
+use crate::workload::{Arrivals, has_to_wait, judge_deadline, kinds, slack};
 use crate::world::World;
 use job::Job;
 
@@ -109,7 +109,7 @@ impl App {
         let spec = &scenario.nodes[usize::from(id)];
         let at = |is_ours: bool, at: Micros| is_ours.then_some(Instant::ORIGIN + us(at));
         let plans = (0..).zip(&scenario.calls).map(|(spec, call)| {
-            let at = at(call.client == id && begins_by_time(scenario, spec), call.at);
+            let at = at(call.client == id && scenario.begins_by_time(spec), call.at);
             vec![at.map(|at| Plan { at, round: 0 }); call.parallel as usize]
         });
         let to_ask = scenario.versions.iter().map(|v| at(v.client == id, v.at));
