@@ -92,13 +92,30 @@ fn a_folder_of_scenarios_is_run_as_a_whole() {
     fs::write(place.join("more/c.toml"), text(1)).unwrap();
     fs::write(place.join("more/d.toml"), "nodes = 7\n").unwrap();
     let (code, out, err) = run(&[], &place);
-    assert_eq!((code, err.as_str()), (Some(1), "rxrpc: 2 of 4 scenarios failed\n"), "{out}");
+    let told = "rxrpc: 1 of 4 scenarios failed, and 1 cannot be read\n";
+    assert_eq!((code, err.as_str()), (Some(1), told), "{out}");
     assert!(out.contains("more/c.toml: Expectation: expected calls to end within 1s"), "{out}");
     assert!(out.contains("d.toml: TOML parse error at line 1"), "{out}");
-    assert!(
-        out.contains(&format!("replay: rxrpc sim run --scenario {}", place.join("more/c.toml").display()))
-    );
-    let (code, _, err) = run(&["--seeds", "0..3"], &place);
-    assert_eq!((code, err.contains("--seeds does not go with a folder")), (Some(2), true), "{err}");
+    let replays: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix("replay: ")).collect();
+    let path = place.join("more/c.toml");
+    assert_eq!(replays, [format!("rxrpc sim run --scenario {}", path.display())]);
+    let verdict = |name: &str| {
+        out.lines().find(|line| line.trim_start().starts_with(name)).unwrap().split_whitespace().nth(1)
+    };
+    assert_eq!((verdict("more/c.toml"), verdict("more/d.toml")), (Some("FAILED"), Some("unreadable")));
+    fs::remove_file(path).unwrap();
+    let (code, _, err) = run(&[], &place);
+    assert_eq!((code, err.as_str()), (Some(2), "rxrpc: 1 of 3 scenarios cannot be read\n"));
+    for args in [
+        &["--seeds", "0..3"][..],
+        &["--failures", "kept"],
+        &["--keep", "3"],
+        &["--shrink-runs", "2000"],
+        &["--no-shrink"],
+    ] {
+        let (code, _, err) = run(args, &place);
+        let told = format!("rxrpc: {} does not go with a folder of scenarios\n", args[0]);
+        assert_eq!((code, err), (Some(2), told));
+    }
     fs::remove_dir_all(&place).unwrap();
 }

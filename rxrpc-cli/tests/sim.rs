@@ -295,13 +295,38 @@ fn what_is_wrong_with_a_scenario_is_named_with_its_line() {
     let folder = Folder::new("wrong");
     folder.write("a.toml", &scenario().replace("server = 1", "sever = 1"));
     let (code, out, err) = folder.sim(&["run", "--scenario", "a.toml"]);
-    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
     let start = "rxrpc: a.toml: TOML parse error at line 16, column 1\n   |\n16 | sever = 1\n   | ^^^^^\nunknown field `sever`";
     assert!(err.starts_with(start), "{err}");
     folder.write("a.toml", &scenario().replace("server = 1", "server = 2"));
     let (code, _, err) = folder.sim(&["run", "--scenario", "a.toml"]);
     let text = "rxrpc: a.toml: calls[0]: there is no node 2, the last is 1\n";
-    assert_eq!((code, err.as_str()), (Some(1), text));
+    assert_eq!((code, err.as_str()), (Some(2), text));
+    for command in ["run", "check"] {
+        let (code, out, err) = folder.sim(&[command, "--scenario", "b.toml"]);
+        assert_eq!((code, out.as_str()), (Some(2), ""));
+        assert!(err.starts_with("rxrpc: b.toml: "), "{err}");
+    }
+}
+
+#[test]
+fn a_call_that_would_never_begin_is_no_scenario_that_held() {
+    let folder = Folder::new("never");
+    let late = "heal_at = \"30s\"\nnodes = [{}, {}]\n[[calls]]\nclient = 0\nserver = 1\nat = \"40s\"\n\
+                [expect]\nwithin = \"10s\"\nnever = [\"packet abort\"]\n";
+    folder.write("a.toml", late);
+    let (code, _, err) = folder.sim(&["run", "--scenario", "a.toml"]);
+    let text = "rxrpc: a.toml: calls[0], at: 40000000 us is not before heal_at, 30000000 us\n";
+    assert_eq!((code, err.as_str()), (Some(2), text));
+    // The first call is over when faults are, and the second one is not made any more.
+    let after = "heal_at = \"1s\"\nnodes = [{}, {}]\n[[calls]]\nclient = 0\nserver = 1\nrequest = { len = 8 }\nwork = \"5s\"\n\
+                 [[calls]]\nclient = 0\nserver = 1\nafter = 0\n";
+    folder.write("a.toml", after);
+    folder.well(&["run", "--scenario", "a.toml"]);
+    folder.write("a.toml", &format!("{after}[expect]\nnever = [\"packet abort\"]\n"));
+    let (code, out, _) = folder.sim(&["run", "--scenario", "a.toml"]);
+    let text = "Expectation: expected calls[1] to begin, and it did not before the faults ended";
+    assert!(code == Some(1) && out.contains(text), "{out}");
 }
 
 #[test]

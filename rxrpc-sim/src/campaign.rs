@@ -141,8 +141,8 @@ pub fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Violation> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
-        let text = format!("panic: {}", text.unwrap_or_default());
-        Violation { at: Instant::ORIGIN, node: None, oracle: Oracle::Contract, text }
+        let text = text.unwrap_or_default();
+        Violation { at: Instant::ORIGIN, node: None, oracle: Oracle::Panic, text }
     })
 }
 

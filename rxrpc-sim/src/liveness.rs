@@ -9,7 +9,7 @@ use std::time::Duration;
 use rxrpc_proto::Instant;
 
 use crate::oracle::{Oracles, Record};
-use crate::scenario::{Distribution, ElementKind, EndpointSpec, LinkSpec, Micros, Scenario, us};
+use crate::scenario::{Distribution, ElementKind, EndpointSpec, LinkSpec, Micros, Mishap, Scenario, us};
 
 /// Round trips that a call may take beyond its back-off.
 const ROUND_TRIPS: u64 = 64;
@@ -35,7 +35,7 @@ impl Liveness {
         let alone = oracles.ledger.live().map(|record| bounds.call(now, record)).max().unwrap_or(0);
         // Calls that wait for others' channels take their turns; at worst one after the other.
         let turns = bounds.turns(oracles);
-        self.deadline = now + us(alone.saturating_mul(turns) + bounds.served());
+        self.deadline = now + us(alone.saturating_mul(turns).saturating_add(bounds.served()));
         self.drained_by = self.deadline;
     }
 
@@ -105,7 +105,7 @@ impl<'a> Bounds<'a> {
                 || allow.busy
                 || oracles.is_tainted(),
             tight: scenario.nodes.iter().any(|n| is_tight(&n.endpoint)),
-            round_trip: 2 * delay + longest(|e| e.delayed_ack) + longest(|e| e.rto_min),
+            round_trip: sum([delay, delay, longest(|e| e.delayed_ack), longest(|e| e.rto_min)]),
             silence: longest(|e| e.silence).max(calls),
             keepalive: longest(|e| e.keepalive),
             latest: scenario.links.iter().map(latest).max().unwrap_or(0),
@@ -120,22 +120,24 @@ impl<'a> Bounds<'a> {
         let waited = (now - record.begun).as_micros() as Micros;
         let [client, server] = ends;
         let highest = client.rto_max.max(server.rto_max);
-        let first = client.rto_initial.max(server.rto_initial) + 4 * self.strangest;
-        let backoff = (waited + first).min(highest);
-        let packets = (spec.request.len + spec.reply.len).div_ceil(PACKET);
-        let slices = (spec.request.len / client.send_per_call.min(client.send_total).max(1) as u64)
-            + (spec.reply.len / server.send_per_call.min(server.send_total).max(1) as u64);
-        let trips = ROUND_TRIPS + packets / 4 + slices;
-        let mut time = backoff + self.round_trip * trips + self.strangest;
+        let first = sum([client.rto_initial.max(server.rto_initial), self.strangest.saturating_mul(4)]);
+        let backoff = sum([waited, first]).min(highest);
+        let packets = sum([spec.request.len, spec.reply.len]).div_ceil(PACKET);
+        let slices = sum([
+            spec.request.len / client.send_per_call.min(client.send_total).max(1) as u64,
+            spec.reply.len / server.send_per_call.min(server.send_total).max(1) as u64,
+        ]);
+        let trips = sum([ROUND_TRIPS, packets / 4, slices]);
+        let mut time = sum([backoff, self.round_trip.saturating_mul(trips), self.strangest]);
         if self.tight {
-            time += self.keepalive * (2 + packets.min(200));
+            time = sum([time, self.keepalive.saturating_mul(2 + packets.min(200))]);
         }
         if self.forgotten {
             // A server that never saw the call answers so many questions about it before it is silent.
-            time += self.silence + (2 + EARLY_ANSWERS) * self.keepalive;
+            time = sum([time, self.silence, self.keepalive.saturating_mul(2 + EARLY_ANSWERS)]);
         }
         // A question about a window, or to a new address, or for a proof, is asked again after a while.
-        time + self.keepalive.min(1_000_000) * 3
+        sum([time, self.keepalive.min(1_000_000) * 3])
     }
 
     /// How many calls stand in one row at worst.
@@ -153,7 +155,7 @@ impl<'a> Bounds<'a> {
     /// How long servers may have calls whose clients have ended them. Nothing tells a server of that once another
     /// call has followed on the channel; then it waits for its silence, which replays may draw out.
     fn served(&self) -> Micros {
-        self.silence + self.latest + self.keepalive + self.round_trip * ROUND_TRIPS
+        sum([self.silence, self.latest, self.keepalive, self.round_trip.saturating_mul(ROUND_TRIPS)])
     }
 }
 
@@ -173,15 +175,60 @@ fn strangest(link: &LinkSpec) -> Micros {
         ElementKind::Delay { by, .. } => match by {
             Distribution::Fixed(d) => *d,
             Distribution::Uniform { high, .. } => *high,
-            Distribution::Normal { mean, deviation } => mean + 6 * deviation,
+            Distribution::Normal { mean, deviation } => sum([*mean, deviation.saturating_mul(6)]),
             Distribution::Pareto { most, .. } => *most,
             Distribution::Samples(all) => all.iter().copied().max().unwrap_or(0),
         },
         ElementKind::ReorderByDelay { by, .. } => *by,
         ElementKind::ReorderByGap { at_most, .. } => *at_most,
         ElementKind::Duplicate { spread, .. } => *spread,
-        ElementKind::Rate(rate) => rate.queue as u64 * 8_000_000 / rate.bits_per_second.max(1),
+        ElementKind::Rate(rate) => {
+            (rate.queue as u64).saturating_mul(8_000_000) / rate.bits_per_second.max(1)
+        }
+        ElementKind::Script(rules) => rules.iter().map(|rule| delays_by(rule.mishap)).max().unwrap_or(0),
         _ => 0,
     };
-    link.elements.iter().map(|e| of(&e.kind)).sum()
+    sum(link.elements.iter().map(|e| of(&e.kind)))
+}
+
+fn delays_by(mishap: Mishap) -> Micros {
+    if let Mishap::Delay(by) = mishap { by } else { 0 }
+}
+
+/// Sums that no scenario makes overflow: what is too long to be counted is as long as can be.
+fn sum(parts: impl IntoIterator<Item = u64>) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Match, Rule};
+
+    #[test]
+    fn bounds_of_anything_are_reckoned_without_overflow() {
+        let mut scenario = Scenario { delay: u64::MAX, ..Scenario::new(1, 2) };
+        scenario.nodes[0].endpoint.rto_initial = u64::MAX;
+        scenario.nodes[0].endpoint.silence = u64::MAX;
+        let by = Distribution::Normal { mean: u64::MAX / 2, deviation: u64::MAX / 2 };
+        scenario.link(0, 1, [ElementKind::Delay { by, correlation: 0.0, ordered: false }]);
+        scenario.call(0, 1, u64::MAX, u64::MAX);
+        let mut oracles = Oracles::new(&scenario);
+        oracles.ledger.begin(Instant::ORIGIN, 0, 0);
+        let mut liveness = Liveness::default();
+        liveness.start(Instant::ORIGIN + us(5), &scenario, &oracles);
+        assert_eq!(liveness.deadline(), Instant::ORIGIN + us(u64::MAX));
+    }
+
+    #[test]
+    fn what_a_script_delays_counts_as_much_as_what_chance_does() {
+        let late = |by, mishap: fn(Micros) -> Mishap| {
+            let rule = |by| Rule { packets: Match::default(), nth: 1, count: 1, mishap: mishap(by) };
+            let mut scenario = Scenario::new(1, 2);
+            scenario.link(0, 1, [ElementKind::Script(vec![rule(by), rule(by / 2)])]);
+            strangest(&scenario.links[0])
+        };
+        assert_eq!(late(700, Mishap::Delay), 700);
+        assert_eq!(late(700, |_| Mishap::Drop), 0);
+    }
 }

@@ -16,7 +16,7 @@ use crate::oracle::{Figures, Oracle, Oracles, Violation};
 use crate::packet::{NodeId, Packet, inside};
 use crate::queue::Happening;
 use crate::rng::Streams;
-use crate::scenario::{ActionKind, ElementKind, ElementSpec, LinkSpec, Scenario, us};
+use crate::scenario::{ActionKind, ElementKind, ElementSpec, Expect, LinkSpec, Scenario, us};
 use crate::trace::{Record, Trace};
 use crate::world::World;
 
@@ -191,8 +191,10 @@ impl Sim {
         if self.phase != Phase::Over || !found.is_empty() {
             return found.to_vec();
         }
-        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &self.world.oracles.ledger.ends);
+        let ledger = &self.world.oracles.ledger;
+        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &ledger.ends);
         unmet.extend(self.scenario.expect.missed(&self.world.oracles.figures, self.world.datagrams));
+        unmet.extend(self.unbegun());
         let violation = |text: String| Violation {
             at: self.world.now,
             node: None,
@@ -200,6 +202,15 @@ impl Sim {
             text: format!("expected {text}"),
         };
         unmet.into_iter().map(violation).collect()
+    }
+
+    /// The calls that never began, if anything at all is expected: what is expected of a call is not worth much if
+    /// there was none. In swarm mode, which expects nothing, crashes and the end of faults may come before a call.
+    fn unbegun(&self) -> impl Iterator<Item = String> {
+        let expects = self.scenario.expect != Expect::default();
+        let places = if expects { self.scenario.calls.len() as u32 } else { 0 };
+        let unbegun = (0..places).filter(|place| !self.world.oracles.ledger.has_begun(*place));
+        unbegun.map(|place| format!("calls[{place}] to begin, and it did not before the faults ended"))
     }
 
     /// Let the next thing happen. False once the run is over.

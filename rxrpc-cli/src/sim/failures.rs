@@ -120,19 +120,16 @@ mod tests {
 
         let (replay, shrunk) = (failed.replay.unwrap(), failed.shrunk.unwrap());
         assert!(replay.ends_with(&format!("{seed}.toml")) && shrunk.ends_with(&format!("{seed}-min.toml")));
-        assert!(text.starts_with(&format!("seed {seed}\n  Contract: panic: too much (at ")), "{text}");
+        assert!(text.starts_with(&format!("seed {seed}\n  Panic: too much (at ")), "{text}");
         let command = format!("rxrpc sim run --scenario {replay} --harness fragile");
         assert!(text.contains(&format!("\nreplay: {command}\nshrunk in ")), "{text}");
         let comment = std::fs::read_to_string(&replay).unwrap();
-        assert!(
-            comment.starts_with(&format!("# Seed {seed} failed: Contract: panic: too much")),
-            "{comment}"
-        );
+        assert!(comment.starts_with(&format!("# Seed {seed} failed: Panic: too much")), "{comment}");
         assert!(comment.contains(&format!("\n# Replay: {command}\n")), "{comment}");
 
         assert_eq!(file::read(Path::new(&replay)).unwrap(), scenario);
         let small = file::read(Path::new(&shrunk)).unwrap();
-        assert_eq!(run(&small, fragile).unwrap_err().text, "panic: too much");
+        assert_eq!(run(&small, fragile).unwrap_err().text, "too much");
         assert_eq!((small.calls.len(), small.actions.len(), small.links.len()), (1, 0, 0));
         // It is as small as it gets: there is nothing to write.
         let found = Found { seed, violations: results.failures[0].violations.clone(), scenario: small };

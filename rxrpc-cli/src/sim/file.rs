@@ -14,9 +14,9 @@ use crate::failure::Failure;
 /// Longest line of a value; a longer array is written one entry a line.
 const LINE: usize = 100;
 
-/// The scenario in a file.
+/// The scenario in a file. One that is missing or makes no sense is a matter of usage: nothing was run.
 pub(super) fn read(path: &Path) -> Result<Scenario, Failure> {
-    let failure = |text: String| Failure::Local(format!("{}: {}", path.display(), text.trim_end()));
+    let failure = |text: String| Failure::Usage(format!("{}: {}", path.display(), text.trim_end()));
     let text = fs::read_to_string(path).map_err(|e| failure(e.to_string()))?;
     parse(&text).map_err(failure)
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use rxrpc_sim::campaign::run as simulate;
-use rxrpc_sim::{Harness, Report};
+use rxrpc_sim::{Harness, Report, Violation};
 
 use super::file;
+use super::harness::Nodes;
 use super::progress::Progress;
 use super::which::quiet;
 use crate::failure::Failure;
@@ -25,21 +26,44 @@ const DEEPEST: u32 = 8;
 struct Row {
     place: usize,
     took: Duration,
-    /// What was found wrong, if it could be run at all.
-    came_of_it: Result<Report, String>,
+    came_of_it: CameOfIt,
+}
+
+enum CameOfIt {
+    /// It was run to its end.
+    Ran(Box<Report>),
+    /// It was run and panicked.
+    Panicked(Violation),
+    /// It could not be run.
+    Unreadable(Failure),
 }
 
 impl Row {
+    /// What is wrong, if anything is.
     fn complaint(&self) -> Option<String> {
         match &self.came_of_it {
-            Err(text) => Some(text.clone()),
-            Ok(report) => report.violations.first().map(ToString::to_string),
+            CameOfIt::Ran(report) => report.violations.first().map(ToString::to_string),
+            CameOfIt::Panicked(violation) => Some(violation.to_string()),
+            CameOfIt::Unreadable(failure) => Some(failure.to_string()),
+        }
+    }
+
+    fn is_unreadable(&self) -> bool {
+        matches!(self.came_of_it, CameOfIt::Unreadable(_))
+    }
+
+    fn verdict(&self) -> &'static str {
+        match &self.came_of_it {
+            CameOfIt::Ran(report) if report.is_good() => "held",
+            CameOfIt::Ran(_) | CameOfIt::Panicked(_) => "FAILED",
+            CameOfIt::Unreadable(_) => "unreadable",
         }
     }
 }
 
 /// Run all scenarios in the folder and the folders in it, `jobs` at a time.
-pub(super) fn run(folder: &Path, harness: Harness, jobs: usize) -> Result<(), Failure> {
+pub(super) fn run(folder: &Path, nodes: Nodes, jobs: usize) -> Result<(), Failure> {
+    let (harness, option) = (nodes.harness(), nodes.option());
     let files = files(folder, DEEPEST)?;
     if files.is_empty() {
         return Err(Failure::Usage(format!("{}: there is no scenario (*.toml)", folder.display())));
@@ -49,20 +73,26 @@ pub(super) fn run(folder: &Path, harness: Harness, jobs: usize) -> Result<(), Fa
     let name = |row: &Row| files[row.place].strip_prefix(folder).unwrap_or(folder).display().to_string();
     let style = if stdout().is_terminal() { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING };
     output::line(draw(rows.iter().map(|row| (name(row), row)), style))?;
-    let mut failed = 0;
     for row in &rows {
-        if let Some(complaint) = row.complaint() {
-            failed += 1;
-            let path = files[row.place].display();
-            output::line(format_args!(
-                "{}: {complaint}\nreplay: rxrpc sim run --scenario {path}",
-                name(row)
-            ))?;
+        let Some(complaint) = row.complaint() else { continue };
+        // What could not be read names its file itself.
+        if row.is_unreadable() {
+            output::line(complaint)?;
+            continue;
         }
+        let path = files[row.place].display();
+        output::line(format_args!(
+            "{}: {complaint}\nreplay: rxrpc sim run --scenario {path}{option}",
+            name(row)
+        ))?;
     }
-    match failed {
-        0 => output::line(format_args!("{} scenarios: all held", files.len())),
-        n => Err(Failure::Local(format!("{n} of {} scenarios failed", files.len()))),
+    let unreadable = rows.iter().filter(|row| row.is_unreadable()).count();
+    let failed = rows.iter().filter(|row| row.complaint().is_some()).count() - unreadable;
+    match (failed, unreadable, files.len()) {
+        (0, 0, all) => output::line(format_args!("{all} scenarios: all held")),
+        (0, n, all) => Err(Failure::Usage(format!("{n} of {all} scenarios cannot be read"))),
+        (n, 0, all) => Err(Failure::Local(format!("{n} of {all} scenarios failed"))),
+        (n, m, all) => Err(Failure::Local(format!("{n} of {all} scenarios failed, and {m} cannot be read"))),
     }
 }
 
@@ -110,9 +140,15 @@ fn run_all(files: &[PathBuf], harness: Harness, jobs: usize) -> Vec<Row> {
     })
 }
 
-fn one(path: &Path, harness: Harness) -> Result<Report, String> {
-    let scenario = file::read(path).map_err(|failure| failure.to_string())?;
-    simulate(&scenario, harness).map_err(|violation| violation.to_string())
+fn one(path: &Path, harness: Harness) -> CameOfIt {
+    let scenario = match file::read(path) {
+        Ok(scenario) => scenario,
+        Err(failure) => return CameOfIt::Unreadable(failure),
+    };
+    match simulate(&scenario, harness) {
+        Ok(report) => CameOfIt::Ran(Box::new(report)),
+        Err(violation) => CameOfIt::Panicked(violation),
+    }
 }
 
 fn draw<'a>(rows: impl Iterator<Item = (String, &'a Row)>, style: TableStyle) -> String {
@@ -120,9 +156,8 @@ fn draw<'a>(rows: impl Iterator<Item = (String, &'a Row)>, style: TableStyle) ->
     table.load_style(style);
     table.set_header(["scenario", "", "last call ended", "calls", "datagrams", "MB/s", "took"]);
     for (name, row) in rows {
-        let verdict = if row.complaint().is_some() { "FAILED" } else { "held" };
-        let mut cells = vec![name, verdict.to_owned()];
-        if let Ok(report) = &row.came_of_it {
+        let mut cells = vec![name, row.verdict().to_owned()];
+        if let CameOfIt::Ran(report) = &row.came_of_it {
             cells.push(format!("{:.3} s", report.figures.last.as_nanos() as f64 / 1e9));
             cells.push(report.calls.to_string());
             cells.push(report.datagrams.to_string());

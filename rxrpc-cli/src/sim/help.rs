@@ -4,7 +4,7 @@ pub(super) const SIM: &str = "\
 Everything is simulated: the endpoints are real, the network, the clocks and the applications are not. A run is
 decided by its scenario and its seed alone and repeats to the bit. Oracles watch every run.
 
-Exit codes: 0 all held, 1 something did not, 2 usage.
+Exit codes: 0 all held, 1 something did not, 2 usage, or a scenario that cannot be read.
 
 Examples:
   rxrpc sim run --seeds 0..10000               a campaign in swarm mode
@@ -49,7 +49,7 @@ Examples:
   rxrpc sim run --scenario lossy.toml --seeds 0..1000 --coverage
   rxrpc sim run --scenario rxrpc-sim/scenarios     every scenario of a folder
 
-Exit codes: 0 all held, 1 a seed failed or something was not reached, 2 usage.";
+Exit codes: 0 all held, 1 a seed failed or something was not reached, 2 usage, or a scenario that cannot be read.";
 
 pub(super) const CHECK: &str = "\
 Both runs of a seed go side by side and are compared after every event, so that the first difference is named.
@@ -58,7 +58,7 @@ Examples:
   rxrpc sim check --seeds 0..1000
   rxrpc sim check --scenario lossy.toml --seeds 0..100
 
-Exit codes: 0 all repeat, 1 one does not, 2 usage.";
+Exit codes: 0 all repeat, 1 one does not, 2 usage, or a scenario that cannot be read.";
 
 pub(super) const REPORT: &str = "\
 The files may be shards of one campaign or different campaigns. Seeds that two files count, and shards that are

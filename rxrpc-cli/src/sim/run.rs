@@ -22,6 +22,13 @@ use super::work::spread;
 use crate::failure::Failure;
 use crate::output;
 
+/// Where scenarios that replay failures go, unless told otherwise.
+const FAILURES: &str = "sim-failures";
+/// How many failures are shown whole, unless told otherwise.
+const KEEP: u8 = 3;
+/// Runs for shrinking one of them, unless told otherwise.
+const SHRINK_RUNS: u32 = 2_000;
+
 /// Arguments of `rxrpc sim run`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = help::RUN)]
@@ -37,15 +44,15 @@ pub(crate) struct Args {
     /// Print what was reached, and how often.
     #[arg(long)]
     coverage: bool,
-    /// Folder for scenarios that replay failures.
-    #[arg(long, value_name = "DIR", default_value = "sim-failures")]
-    failures: PathBuf,
-    /// So many failures are shown, written and shrunk; of the others only the seed is told.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(..=KEPT as i64))]
-    keep: u8,
-    /// Runs that may be spent on shrinking a failure.
-    #[arg(long, value_name = "N", default_value_t = 2000)]
-    shrink_runs: u32,
+    /// Folder for scenarios that replay failures [default: sim-failures].
+    #[arg(long, value_name = "DIR")]
+    failures: Option<PathBuf>,
+    /// So many failures are shown, written and shrunk; of the others only the seed is told [default: 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=KEPT as i64))]
+    keep: Option<u8>,
+    /// Runs that may be spent on shrinking a failure [default: 2000].
+    #[arg(long, value_name = "N")]
+    shrink_runs: Option<u32>,
     /// Do not shrink failures.
     #[arg(long, conflicts_with = "shrink_runs")]
     no_shrink: bool,
@@ -91,12 +98,16 @@ fn all_of(args: &Args, path: &Path) -> Result<(), Failure> {
         ("--shard", args.shard != Shard::WHOLE),
         ("--out", args.out.is_some()),
         ("--coverage", args.coverage),
+        ("--failures", args.failures.is_some()),
+        ("--keep", args.keep.is_some()),
+        ("--shrink-runs", args.shrink_runs.is_some()),
+        ("--no-shrink", args.no_shrink),
     ];
     let given = given.into_iter().find(|(_, given)| *given).map(|(name, _)| name);
     if let Some(option) = given.or_else(|| args.watch.given()) {
         return Err(Failure::Usage(format!("{option} does not go with a folder of scenarios")));
     }
-    folder::run(path, args.which.harness.harness(), args.which.jobs())
+    folder::run(path, args.which.harness, args.which.jobs())
 }
 
 /// Run a single seed, watched by whoever was asked for.
@@ -136,20 +147,21 @@ fn many(args: &Args, task: &Task) -> Result<Results, Failure> {
 
 /// Show the first failures, and write files that replay them.
 fn keep(args: &Args, results: &Results, tally: &mut Tally) -> Result<(), Failure> {
+    let most = args.keep.unwrap_or(KEEP).into();
     let keeper = Keeper {
-        folder: &args.failures,
+        folder: args.failures.as_deref().unwrap_or(Path::new(FAILURES)),
         harness: args.which.harness.harness(),
         option: args.which.harness.option(),
-        budget: if args.no_shrink { 0 } else { args.shrink_runs },
+        budget: if args.no_shrink { 0 } else { args.shrink_runs.unwrap_or(SHRINK_RUNS) },
         source: args.which.scenario.as_deref().filter(|_| args.which.seeds.is_none()),
         colour: colour(),
     };
     let _quiet = quiet();
-    let kept = results.failures.iter().zip(&mut tally.failures).take(args.keep.into());
+    let kept = results.failures.iter().zip(&mut tally.failures).take(most);
     for (found, failed) in kept {
         output::line(keeper.keep(found, failed)?)?;
     }
-    let rest: Vec<String> = results.failed.iter().skip(args.keep.into()).map(u64::to_string).collect();
+    let rest: Vec<String> = results.failed.iter().skip(most).map(u64::to_string).collect();
     if !rest.is_empty() {
         output::line(format_args!("failed as well: {}", rest.join(", ")))?;
     }

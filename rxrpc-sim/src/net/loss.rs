@@ -1,4 +1,4 @@
-//! Loss by chance: alone, in bursts, or resembling the last draw.
+//! Loss by chance: alone, in bursts, or after other losses.
 
 use rxrpc_proto::Instant;
 
@@ -13,17 +13,16 @@ pub(super) struct Loss {
     name: &'static str,
     model: LossModel,
     rng: Rng,
-    /// Gilbert-Elliott: in the bad state.
+    /// Gilbert-Elliott: in the bad state. Correlated: the last packet was lost.
     bad: bool,
-    /// Correlated: the last draw.
-    last: f64,
     healed: bool,
 }
 
 impl Loss {
     pub(super) fn new(name: &'static str, model: LossModel, mut rng: Rng) -> Self {
-        let last = rng.unit();
-        Loss { name, model, rng, bad: false, last, healed: false }
+        let begins_bad = if let LossModel::Correlated { p, .. } = model { p } else { 0.0 };
+        let bad = rng.chance(begins_bad);
+        Loss { name, model, rng, bad, healed: false }
     }
 
     fn loses(&mut self) -> bool {
@@ -34,9 +33,12 @@ impl Loss {
                 self.bad ^= self.rng.chance(change);
                 self.rng.chance(if self.bad { bad } else { good })
             }
+            // A chain of two states whose fates correlate by just that much, and whose mean is `p` whatever it is.
+            // Mixing numbers drawn before, as others do, narrows their spread: a small `p` would never be met.
             LossModel::Correlated { p, correlation } => {
-                self.last = correlation * self.last + (1.0 - correlation) * self.rng.unit();
-                self.last < p
+                let fresh = p * (1.0 - correlation);
+                self.bad = self.rng.chance(if self.bad { correlation + fresh } else { fresh });
+                self.bad
             }
         }
     }
@@ -92,8 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn correlated_draws_resemble_each_other() {
-        let l = losses(LossModel::Correlated { p: 0.3, correlation: 0.7 });
-        assert!(burst(&l) > 1.5 * rate(&l), "{} {}", burst(&l), rate(&l));
+    fn correlated_losses_are_as_many_as_without_and_come_together() {
+        for (p, correlation) in [(0.1, 0.8), (0.1, 0.3), (0.3, 0.8), (0.3, 0.3), (0.7, 0.8), (0.5, 0.0)] {
+            let l = losses(LossModel::Correlated { p, correlation });
+            assert!((rate(&l) - p).abs() < 0.02, "{p} {correlation}: {}", rate(&l));
+            let expected = p + correlation * (1.0 - p);
+            assert!((burst(&l) - expected).abs() < 0.02, "{p} {correlation}: {}", burst(&l));
+        }
+        assert_eq!(rate(&losses(LossModel::Correlated { p: 0.0, correlation: 1.0 })), 0.0);
+        assert_eq!(rate(&losses(LossModel::Correlated { p: 1.0, correlation: 0.9 })), 1.0);
     }
 }

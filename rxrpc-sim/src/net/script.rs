@@ -28,9 +28,9 @@ impl Script {
             if !matches(&rule.packets, bytes) {
                 continue;
             }
-            *seen += 1;
+            *seen = seen.saturating_add(1);
             let past = *seen >= rule.nth.max(1);
-            let open = rule.count == 0 || *seen < rule.nth.max(1) + rule.count;
+            let open = rule.count == 0 || *seen < rule.nth.max(1).saturating_add(rule.count);
             if past && open && found.is_none() {
                 found = Some(rule.mishap);
             }
@@ -112,6 +112,14 @@ mod tests {
         let fates: Vec<bool> =
             [2, 1, 2, 1, 2, 2, 2].iter().map(|call| script.mishap(&ack(*call)).is_some()).collect();
         assert_eq!(fates, [false, false, false, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_rule_may_be_for_more_packets_than_can_be_counted() {
+        let rule = Rule { packets: Match::default(), nth: 2, count: u32::MAX, mishap: Mishap::Drop };
+        let mut script = Script::new(&[rule]);
+        let fates: Vec<bool> = (0..3).map(|_| script.mishap(&ack(1)).is_some()).collect();
+        assert_eq!(fates, [false, true, true]);
     }
 
     #[test]

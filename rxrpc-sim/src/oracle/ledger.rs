@@ -49,6 +49,8 @@ pub(crate) struct Ledger {
     records: Slab<Record>,
     /// By number: 1 + the incarnation of the server that executed it, 0 for none.
     executed: Vec<u32>,
+    /// By place in the scenario: how often calls have begun.
+    begun: BTreeMap<u32, u64>,
     /// Calls that clients have begun and that have not ended there.
     pub(crate) live: usize,
     /// Calls that server applications have.
@@ -67,6 +69,7 @@ impl Ledger {
         let unique = self.executed.len() as u32;
         self.executed.push(0);
         self.live += 1;
+        *self.begun.entry(spec).or_default() += 1;
         let place = self.records.insert(Record {
             unique,
             spec,
@@ -88,7 +91,13 @@ impl Ledger {
     #[cfg(feature = "full")]
     pub(crate) fn withdraw(&mut self, place: u32) {
         self.live -= 1;
-        self.records.remove(place as usize);
+        let record = self.records.remove(place as usize);
+        self.begun.entry(record.spec).and_modify(|begun| *begun -= 1);
+    }
+
+    /// Whether a call of the scenario, by its place there, has begun at all.
+    pub(crate) fn has_begun(&self, spec: u32) -> bool {
+        self.begun.get(&spec).is_some_and(|begun| *begun > 0)
     }
 
     /// The call that a request names, if it is known.

@@ -59,11 +59,13 @@ pub enum Oracle {
     Misbehaviour,
     /// The run comes to what its scenario expects.
     Expectation,
+    /// Nothing panics, be it an endpoint or the simulator itself.
+    Panic,
 }
 
 impl Oracle {
     /// Every oracle.
-    pub const ALL: [Oracle; 18] = [
+    pub const ALL: [Oracle; 19] = [
         Oracle::Stream,
         Oracle::AtMostOnce,
         Oracle::EndsOnce,
@@ -82,6 +84,7 @@ impl Oracle {
         Oracle::Contract,
         Oracle::Misbehaviour,
         Oracle::Expectation,
+        Oracle::Panic,
     ];
 }
 

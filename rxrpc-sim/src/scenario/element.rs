@@ -156,11 +156,12 @@ pub enum LossModel {
         /// Loss in the bad state.
         bad: f64,
     },
-    /// Each draw resembles the last one.
+    /// Losses follow losses.
     Correlated {
-        /// How often.
+        /// How often, on the whole.
         p: f64,
-        /// How much of a draw carries over, 0 to 1.
+        /// How much of a packet's fate carries over to the next one, 0 to 1: after a loss the chance is
+        /// `p + correlation * (1 - p)`, else `p * (1 - correlation)`.
         correlation: f64,
     },
 }
@@ -175,13 +176,14 @@ impl LossModel {
         ("satellite", LossModel::Gilbert { to_bad: 0.005, to_good: 0.02, good: 0.0, bad: 0.8 }),
     ];
 
-    /// The loss at its worst.
+    /// The highest chance of a packet to be lost that there is in any state: how bad it may be for a while. Where
+    /// that is much, everything may be lost that an end says within its patience.
     #[must_use]
     pub fn worst(&self) -> f64 {
         match self {
             LossModel::Bernoulli { p } => *p,
             LossModel::Gilbert { bad, .. } => *bad,
-            LossModel::Correlated { p, .. } => *p + 0.2,
+            LossModel::Correlated { p, correlation } => p + correlation * (1.0 - p),
         }
     }
 

@@ -50,6 +50,11 @@ macro_rules! endpoint_spec {
                 *self != before
             }
 
+            /// Each time by its name.
+            pub(super) fn times(&self) -> Vec<(&'static str, Micros)> {
+                vec![$((stringify!($time), self.$time),)+ $((stringify!($option), self.$option),)+]
+            }
+
             /// The configuration of an endpoint with this seed.
             #[must_use]
             pub fn config(&self, seed: [u8; 32]) -> Config {

@@ -11,6 +11,7 @@ mod number;
 mod ranges;
 #[cfg(feature = "serde")]
 mod text;
+mod times;
 mod valid;
 
 use std::time::Duration;

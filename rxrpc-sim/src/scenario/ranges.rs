@@ -14,6 +14,7 @@ const DRIFT_PPM: i32 = 500_000;
 impl Scenario {
     /// What value makes no sense, if any.
     pub(super) fn check_values(&self) -> Result<(), String> {
+        self.check_lengths()?;
         for (i, node) in self.nodes.iter().enumerate() {
             check_node(node).map_err(|e| format!("nodes[{i}], {e}"))?;
         }

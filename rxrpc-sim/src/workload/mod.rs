@@ -151,12 +151,6 @@ pub(crate) fn slack(scenario: &Scenario, node: NodeId) -> Duration {
     (timers + still.sum::<Duration>() + blocked) * 11 / 10 + ROUNDING
 }
 
-/// Whether the call, by its place, begins when its time has come, and neither after nor within another one.
-pub(crate) fn begins_by_time(scenario: &Scenario, spec: u32) -> bool {
-    let follows = scenario.calls.get(spec as usize).is_some_and(|call| call.after.is_some());
-    !follows && scenario.calls.iter().all(|call| call.nested != Some(spec))
-}
-
 /// Stream of a call's request or reply.
 pub(crate) fn stream(unique: u32, reply: bool) -> u64 {
     splitmix64(u64::from(unique) * 2 + u64::from(reply) + 2)
@@ -207,7 +201,7 @@ impl App {
     pub(crate) fn new(node: NodeId, scenario: &Arc<Scenario>) -> Self {
         let mut alarms = Alarms::default();
         for (spec, call) in (0..).zip(&scenario.calls).filter(|(_, c)| c.client == node) {
-            for _ in 0..if begins_by_time(scenario, spec) { call.parallel } else { 0 } {
+            for _ in 0..if scenario.begins_by_time(spec) { call.parallel } else { 0 } {
                 let begin = Begin { spec, round: 0, parent: None };
                 alarms.set(Instant::ORIGIN + us(call.at), Alarm::Begin(begin));
             }

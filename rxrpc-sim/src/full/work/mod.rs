@@ -23,7 +23,7 @@ use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{begins_by_time, judge_deadline, kinds, slack};
+use crate::workload::{judge_deadline, kinds, slack};
 use crate::world::World;
 
 /// How long operations may wait that are cancelled then.
@@ -88,7 +88,7 @@ impl App {
         let spec = &scenario.nodes[usize::from(id)];
         let at = |is_ours: bool, at: Micros| is_ours.then_some(Instant::ORIGIN + us(at));
         let to_begin = (0..).zip(&scenario.calls).map(|(spec, call)| {
-            at(call.client == id && begins_by_time(scenario, spec), call.at).map(|at| (at, 0))
+            at(call.client == id && scenario.begins_by_time(spec), call.at).map(|at| (at, 0))
         });
         let to_ask = scenario.versions.iter().map(|v| at(v.client == id, v.at));
         Rc::new(App {
