@@ -8,6 +8,8 @@ mod element;
 mod endpoint;
 mod expect;
 mod number;
+#[cfg(feature = "serde")]
+mod preset;
 mod ranges;
 #[cfg(feature = "serde")]
 mod text;
@@ -23,6 +25,8 @@ pub use element::{
 };
 pub use endpoint::EndpointSpec;
 pub use expect::{EndName, Expect, Reach};
+#[cfg(feature = "serde")]
+pub use text::time;
 
 /// Microseconds.
 pub type Micros = u64;
