@@ -44,3 +44,27 @@ fn endpoints_and_pairs_reach_every_fault() {
         println!("reached {}", fault.name());
     }
 }
+
+/// `.clusterfuzzlite/build.sh` copies the options and the corpus of every target, and ends at the first that is missing.
+#[test]
+fn every_target_has_options_a_corpus_and_its_rows_in_the_readme() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut targets = Vec::new();
+    for target in manifest.split("[[bin]]\nname = \"").skip(1) {
+        let target = target.split('"').next().unwrap();
+        targets.push(target);
+        let options = folder.join(format!("fuzz_targets/{target}.options"));
+        let options = fs::read_to_string(&options).unwrap_or_else(|e| panic!("{}: {e}", options.display()));
+        let most: usize =
+            options.split("max_len = ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+        assert!(!corpus(target).is_empty());
+        let (what, run) = readme.split_once("## What was run").unwrap();
+        for (table, text) in [("what holds", what), ("what was run", run)] {
+            assert!(text.contains(&format!("\n| `{target}`")), "{target} is not in the table of {table}");
+        }
+        assert!(what.contains(&format!("-max_len={most}")), "{target}: {most}");
+    }
+    assert_eq!(targets.len(), 4);
+}

@@ -66,6 +66,14 @@ fn every_scenario_tells_its_story_and_has_its_row() {
 }
 
 #[test]
+fn they_hold_for_drivers_as_well() {
+    for file in scenarios(&folder()) {
+        let (code, out, err) = run(&["--no-shrink", "--harness", "full"], &file);
+        assert_eq!(code, Some(0), "{}: {out}{err}", file.display());
+    }
+}
+
+#[test]
 fn a_folder_of_scenarios_is_run_as_a_whole() {
     let place = std::env::temp_dir().join(format!("rxrpc-scenarios-{}", std::process::id()));
     fs::create_dir_all(place.join("more")).unwrap();
@@ -99,6 +107,9 @@ fn a_folder_of_scenarios_is_run_as_a_whole() {
     let replays: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix("replay: ")).collect();
     let path = place.join("more/c.toml");
     assert_eq!(replays, [format!("rxrpc sim run --scenario {}", path.display())]);
+    // What happened is drawn, and the summary comes last.
+    assert!(out.contains("---->|  DATA "), "{out}");
+    assert_eq!(out.lines().last(), Some("1 of 4 scenarios failed, and 1 cannot be read"));
     let verdict = |name: &str| {
         out.lines().find(|line| line.trim_start().starts_with(name)).unwrap().split_whitespace().nth(1)
     };
@@ -117,5 +128,28 @@ fn a_folder_of_scenarios_is_run_as_a_whole() {
         let told = format!("rxrpc: {} does not go with a folder of scenarios\n", args[0]);
         assert_eq!((code, err), (Some(2), told));
     }
+    fs::remove_dir_all(&place).unwrap();
+}
+
+#[test]
+fn a_folder_is_told_in_json() {
+    let place = std::env::temp_dir().join(format!("rxrpc-scenarios-json-{}", std::process::id()));
+    fs::create_dir_all(place.join("more")).unwrap();
+    let text = |end| {
+        format!(
+            "nodes = [{{}}, {{}}]\n[[calls]]\nclient = 0\nserver = 1\n[expect]\noutcome = {{ {end} = 1 }}\n"
+        )
+    };
+    fs::write(place.join("a.toml"), text("ok")).unwrap();
+    fs::write(place.join("more/b.toml"), text("busy")).unwrap();
+    fs::write(place.join("more/c.toml"), "nodes = 7\n").unwrap();
+    let (code, json, err) = run(&["--json", "--harness", "full"], &place);
+    assert_eq!((code, err.as_str()), (Some(1), "rxrpc: 1 of 3 scenarios failed, and 1 cannot be read\n"));
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&told["good"], &told["harness"]), (&false.into(), &"full".into()));
+    let found = told["scenarios"].as_array().unwrap();
+    let found: Vec<_> = found.iter().map(|one| (one["scenario"].as_str(), one["verdict"].as_str())).collect();
+    let expected = [("a.toml", "held"), ("more/b.toml", "FAILED"), ("more/c.toml", "unreadable")];
+    assert!(found.into_iter().eq(expected.map(|(name, verdict)| (Some(name), Some(verdict)))), "{json}");
     fs::remove_dir_all(&place).unwrap();
 }

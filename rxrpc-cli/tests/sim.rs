@@ -126,6 +126,9 @@ fn an_expectation_that_is_not_met_fails_the_run_and_is_named() {
     assert!(out.contains("|-------x         |  DATA "), "{out}");
     assert!(out.contains("\nreplay: rxrpc sim run --scenario a.toml\n"), "{out}");
     assert!(out.ends_with(": the run failed\n"), "{out}");
+    // The ladder is drawn once, asked for or not.
+    let (_, also, _) = folder.sim(&["run", "--scenario", "a.toml", "--ladder"]);
+    assert_eq!(also.matches("|-------x         |  DATA ").count(), 1, "{also}");
     // The scenario is there already, and none smaller would say more.
     assert_eq!(folder.files("."), ["a.toml"]);
 }
@@ -136,7 +139,13 @@ fn seeds_that_fail_are_kept_and_can_be_replayed() {
     folder.write("a.toml", &scenario().replace("\"loss script 2\"", "\"loss script\""));
     let run = ["run", "--scenario", "a.toml", "--seeds", "5..9", "--keep", "2", "--out", "out.json"];
     let (code, out, err) = folder.sim(&[&run[..], &["--failures", "kept"]].concat());
-    assert_eq!((code, err.as_str()), (Some(1), "rxrpc: 4 of 4 seeds failed\n"));
+    assert_eq!(code, Some(1));
+    // Each is told when it is found.
+    let said: Vec<&str> = err.lines().collect();
+    assert_eq!((said.len(), said[4]), (5, "rxrpc: 4 of 4 seeds failed"), "{err}");
+    for (seed, line) in (5..9).zip(&said) {
+        assert!(line.starts_with(&format!("seed {seed} failed: Expectation: ")), "{err}");
+    }
     assert_eq!(folder.files("kept"), ["5.toml", "6.toml"]);
     assert!(out.contains("\nfailed as well: 7, 8\n"), "{out}");
     assert!(out.ends_with(": 4 of 4 seeds failed\n"), "{out}");
@@ -160,6 +169,56 @@ fn seeds_that_fail_are_kept_and_can_be_replayed() {
     let ladder =
         |out: &str| out.split("seed 6\n").nth(1).unwrap().split("replay:").next().unwrap().to_owned();
     assert_eq!(ladder(&again), ladder(&out));
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_the_work() {
+    let folder = Folder::new("unwritable");
+    folder.write("file", "");
+    for (option, place) in [("--out", "none/o.json"), ("--failures", "file/kept"), ("--failures", "file")] {
+        let (code, out, err) = folder.sim(&["run", "--seeds", "0..2", option, place]);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{option} {place}");
+        assert!(err.starts_with(&format!("rxrpc: {place}: ")), "{err}");
+    }
+    // To find that out leaves nothing behind.
+    folder.well(&["run", "--seeds", "0..2", "--failures", "new/kept"]);
+    assert_eq!(folder.files("."), ["file"]);
+}
+
+#[test]
+fn what_cannot_be_written_in_the_end_costs_no_result() {
+    let folder = Folder::new("spoilt");
+    folder.write("a.toml", &scenario().replace("\"loss script 2\"", "\"loss script\""));
+    folder.write("sim-failures", "a file where the folder should be");
+    let run = ["run", "--scenario", "a.toml", "--seeds", "5..7", "--out", "o.json"];
+    let (code, out, err) = folder.sim(&run);
+    assert_eq!(code, Some(1));
+    let said: Vec<&str> = err.lines().collect();
+    assert!(said.len() == 4 && said[2].starts_with("rxrpc: sim-failures: "), "{err}");
+    assert_eq!(said[3], "rxrpc: 2 of 2 seeds failed");
+    assert!(out.contains("\nreplay: rxrpc sim run --scenario a.toml --seeds 6\n"), "{out}");
+    assert!(out.ends_with(": 2 of 2 seeds failed\n"), "{out}");
+    let results = folder.results("o.json");
+    assert_eq!(
+        (&results["failed"], &results["failures"][0]["replay"]),
+        (&serde_json::json!([5, 6]), &Value::Null)
+    );
+}
+
+#[test]
+fn programs_are_told_in_json() {
+    let folder = Folder::new("json");
+    folder.write("a.toml", &scenario());
+    let out = folder.well(&["run", "--scenario", "a.toml", "--json", "--out", "o.json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&told["good"], &told["verdict"], &told["runs"]), (&true.into(), &Value::Null, &1.into()));
+    assert_eq!(told["hash"], folder.results("o.json")["hash"]);
+    folder.write("a.toml", &scenario().replace("ok = 1", "ok = 2"));
+    let (code, out, err) = folder.sim(&["run", "--scenario", "a.toml", "--json"]);
+    assert_eq!((code, err.as_str()), (Some(1), "rxrpc: the run failed\n"));
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&told["good"], &told["verdict"]), (&false.into(), &"the run failed".into()));
+    assert_eq!(told["failures"][0]["replay"], "a.toml");
 }
 
 #[test]
@@ -198,7 +257,7 @@ fn shards_together_are_the_whole() {
         shards.push(name);
     }
     let report = |files: &[&str]| -> Value {
-        let out = folder.well(&[&["report", "--json"], files].concat());
+        let (_, out, _) = folder.sim(&[&["report", "--json"], files].concat());
         serde_json::from_str(&out).unwrap()
     };
     let (whole, parts) = (report(&["whole.json"]), report(&["0.json", "1.json", "2.json"]));
@@ -215,6 +274,9 @@ fn shards_together_are_the_whole() {
         "of direct 0..50 shards are missing: 2/3",
     ]);
     assert_eq!(odd["notices"], notices);
+    assert_eq!((&odd["good"], &odd["complete"]), (&false.into(), &false.into()));
+    let out = folder.well(&["report", "0.json", "1.json"]);
+    assert!(out.ends_with("\n2 files, 34 seeds: all held so far, but shards are missing\n"), "{out}");
 }
 
 #[test]
@@ -229,7 +291,8 @@ fn a_report_shows_totals_coverage_and_what_is_odd() {
     }
     let hash = folder.results("a.json")["hash"].as_str().unwrap().to_owned();
     let twice = format!("{:016x}", u64::from_str_radix(&hash, 16).unwrap().wrapping_mul(2));
-    let out = folder.well(&["report", "a.json", "b.json"]);
+    let (code, out, err) = folder.sim(&["report", "a.json", "b.json"]);
+    assert_eq!((code, err.as_str()), (Some(1), "rxrpc: seeds are counted twice\n"));
     assert!(out.is_ascii(), "{out}");
     let rows: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
     let head = "file harness scenario seeds shard runs failed datagrams calls succeeded seconds hash";
@@ -246,24 +309,39 @@ fn a_report_shows_totals_coverage_and_what_is_odd() {
     assert!(rows.contains(&vec!["script", "8"]), "{out}");
     assert_eq!(column("loss-bernoulli"), column("script"), "{out}");
     let end = "\nnotice: 4 seeds are counted twice: they are in a.json and in b.json\n\
-               2 files, 8 seeds: all held\n";
+               2 files, 8 seeds: seeds are counted twice\n";
     assert!(out.ends_with(end), "{out}");
 }
 
 #[test]
 fn many_seeds_that_leave_something_out_are_a_failure() {
     let folder = Folder::new("zeroes");
-    folder.write("a.toml", &scenario());
-    folder.well(&["run", "--scenario", "a.toml", "--out", "a.json"]);
-    let mut results: Value = serde_json::from_str(&folder.read("a.json")).unwrap();
-    for (runs, code) in [(4_999, 0), (5_000, 1)] {
-        results["runs"] = runs.into();
-        folder.write("a.json", &results.to_string());
-        let (ended, out, err) = folder.sim(&["report", "a.json", "a.json"]);
-        assert_eq!(ended, Some(code), "{out}");
-        let named = "rxrpc: not reached: fault loss-bernoulli, fault loss-gilbert, ";
-        assert_eq!(err.starts_with(named), code == 1, "{err}");
+    let mut results = Vec::new();
+    for name in ["a.json", "b.json"] {
+        // A seed without faults, so that a kind of fault is certain to be missing.
+        folder.well(&["run", "--seeds", if name == "a.json" { "0" } else { "1" }, "--out", name]);
+        let mut file: Value = serde_json::from_str(&folder.read(name)).unwrap();
+        file["coverage"]["fault"]["replay"] = 0.into();
+        results.push(file);
     }
+    for (runs, code) in [(4_999, 0), (5_000, 1)] {
+        for (name, results) in ["a.json", "b.json"].iter().zip(&mut results) {
+            results["runs"] = runs.into();
+            folder.write(name, &results.to_string());
+        }
+        let (ended, out, err) = folder.sim(&["report", "a.json", "b.json"]);
+        assert_eq!(ended, Some(code), "{out}");
+        let named = err.starts_with("rxrpc: not reached: ") && err.contains("fault replay");
+        assert_eq!(named, code == 1, "{err}");
+    }
+    // A scenario is about something, and need not reach the rest.
+    for (name, results) in ["a.json", "b.json"].iter().zip(&results) {
+        let mut results = results.clone();
+        results["scenario"] = "a.toml".into();
+        folder.write(name, &results.to_string());
+    }
+    assert!(folder.well(&["report", "a.json", "b.json"]).ends_with("\n2 files, 10000 seeds: all held\n"));
+    let mut results = results.swap_remove(0);
     results["coverage"]["limit"]["nonsense"] = 1.into();
     folder.write("a.json", &results.to_string());
     let (code, out, err) = folder.sim(&["report", "a.json"]);
@@ -280,6 +358,23 @@ fn seeds_repeat() {
     assert_eq!(out, "2 seeds, each run twice: all repeat\n");
     let out = folder.well(&["check", "--seeds", "0..5", "--harness", "full"]);
     assert_eq!(out, "5 seeds, each run twice: all repeat\n");
+    let out = folder.well(&["check", "--seeds", "18446744073709551615", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told, serde_json::json!({ "good": true, "runs": 1, "failed": [] }));
+    fs::create_dir(folder.0.join("all")).unwrap();
+    folder.write("all/a.toml", &scenario().replace("seed = 1", "seed = \"0xffffffffffffffff\""));
+    folder.write("all/b.toml", &scenario());
+    let check = ["check", "--scenario", "all", "--harness", "full"];
+    assert_eq!(folder.well(&check), "2 scenarios, each run twice: all repeat\n");
+    let out = folder.well(&["check", "--scenario", "all/a.toml"]);
+    assert_eq!(out, "1 seeds, each run twice: all repeat\n");
+    folder.write("all/c.toml", "nodes = 7\n");
+    let (code, out, err) = folder.sim(&check);
+    assert_eq!((code, err.as_str()), (Some(2), "rxrpc: of 3 scenarios 1 cannot be read\n"));
+    assert!(out.starts_with("all/c.toml: TOML parse error at line 1"), "{out}");
+    assert!(out.ends_with("\n3 scenarios, each run twice: 1 cannot be read\n"), "{out}");
+    let (code, _, err) = folder.sim(&[&check[..], &["--seeds", "0..2"]].concat());
+    assert_eq!((code, err.contains("--seeds does not go with a folder")), (Some(2), true), "{err}");
 }
 
 #[test]
@@ -287,6 +382,8 @@ fn a_seed_too_large_for_a_number_of_toml_is_a_text() {
     let folder = Folder::new("seed");
     folder.write("a.toml", &scenario().replace("seed = 1", "seed = \"0xffffffffffffffff\""));
     let out = folder.well(&["run", "--scenario", "a.toml"]);
+    assert!(out.contains("\nseed 18446744073709551615: "), "{out}");
+    let out = folder.well(&["run", "--scenario", "a.toml", "--seeds", "18446744073709551615"]);
     assert!(out.contains("\nseed 18446744073709551615: "), "{out}");
 }
 

@@ -1,6 +1,5 @@
 //! Campaigns: many seeds, what they reached, and which of them failed.
 
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rxrpc_proto::Instant;
@@ -146,10 +145,10 @@ pub fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Violation> {
     })
 }
 
-/// Run the seeds of a shard, each with the scenario that `make` draws. `each` is told of every seed and whether it
+/// Run those of the seeds that are in the shard, each with the scenario that `make` draws. `each` is told of every seed and whether it
 /// was good, and stops the campaign by returning false.
 pub fn campaign(
-    seeds: Range<u64>,
+    seeds: impl IntoIterator<Item = u64>,
     shard: Shard,
     harness: Harness,
     make: impl Fn(u64) -> Scenario,
@@ -157,7 +156,7 @@ pub fn campaign(
 ) -> Results {
     let mut results = Results::default();
     let count = shard.count.max(1);
-    for seed in seeds.filter(|seed| seed % count == shard.index) {
+    for seed in seeds.into_iter().filter(|seed| seed % count == shard.index) {
         let scenario = make(seed);
         let good = results.add(&scenario, run(&scenario, harness));
         if !each(seed, good) {

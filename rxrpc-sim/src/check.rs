@@ -30,7 +30,8 @@ impl fmt::Display for Divergence {
             x.records(),
             y.records()
         )?;
-        write!(f, "at {a:?} or {b:?}: hash {:016x} or {:016x}", x.hash(), y.hash())
+        write!(f, "at {a:?} or {b:?}: {} or {}, ", x.last(), y.last())?;
+        write!(f, "hash {:016x} or {:016x}", x.hash(), y.hash())
     }
 }
 
@@ -63,6 +64,7 @@ pub fn compare(mut a: Sim, mut b: Sim, seed: u64) -> Result<Trace, Divergence> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{Damage, ElementKind};
     use crate::swarm;
 
     #[test]
@@ -82,5 +84,35 @@ mod tests {
         assert!(divergence.event > 0);
         assert!(divergence.at[1] <= Instant::from_nanos(2_000_000_000));
         assert!(divergence.to_string().contains("seed 1: the runs part at event"));
+    }
+
+    #[test]
+    fn what_differs_is_named_by_its_packet_and_node() {
+        let mut scenario = Scenario::new(1, 2);
+        scenario.call(0, 1, 100, 100);
+        let mut other = scenario.clone();
+        other.nodes[1].services[0].reject_every = 1;
+        let text = compare(Sim::new(scenario), Sim::new(other), 1).unwrap_err().to_string();
+        assert!(text.contains("node 1") || text.contains("packet "), "{text}");
+    }
+
+    #[test]
+    fn how_a_packet_was_damaged_counts() {
+        let scenario = |damage| {
+            let mut scenario = Scenario::new(1, 2);
+            scenario.call(0, 1, 1_000, 1_000);
+            scenario.link(0, 1, [ElementKind::Corrupt { p: 1.0, damage, checked: false }]);
+            scenario.heal_at = 1;
+            scenario
+        };
+        // The first packet is sent before the faults end. One byte or another: both arrive, and neither is answered.
+        let run = |damage| {
+            let mut sim = Sim::new(scenario(damage));
+            while sim.trace().records() < 4 && sim.step() {}
+            (sim.trace().records(), sim.trace().hash())
+        };
+        let (bit, byte) = (run(Damage::Bit), run(Damage::Byte));
+        assert_eq!(bit, run(Damage::Bit));
+        assert!(bit.0 == byte.0 && bit.1 != byte.1, "{bit:?} {byte:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! The running hash of a run, over every datagram, timer and event.
 
+use std::fmt;
+
 /// Odd constants for the four lanes.
 const LANES: [u64; 4] =
     [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3, 0x5899_65cc_7537_4cc3];
@@ -61,11 +63,38 @@ pub enum Record {
 pub struct Trace {
     hash: u64,
     records: u64,
+    last: Last,
+}
+
+/// The last record, for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Last {
+    record: Option<Record>,
+    who: u32,
+    a: u64,
 }
 
 impl Default for Trace {
     fn default() -> Self {
-        Trace { hash: LANES[0], records: 0 }
+        Trace { hash: LANES[0], records: 0, last: Last { record: None, who: 0, a: 0 } }
+    }
+}
+
+impl fmt::Display for Last {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Last { record, who, a } = self;
+        match record {
+            None => write!(f, "nothing"),
+            Some(Record::Sent) if *who == u32::MAX => write!(f, "packet {a} injected"),
+            Some(Record::Sent) => write!(f, "packet {a} sent by node {who}"),
+            Some(Record::Delivered) => write!(f, "packet {a} delivered to node {who}"),
+            Some(Record::Lost) => write!(f, "packet {a} lost"),
+            Some(Record::Timer) => write!(f, "a timer of node {who}"),
+            Some(Record::Event) => write!(f, "an event at node {who}"),
+            Some(Record::Application) => write!(f, "a step of the application of node {who}"),
+            Some(Record::Fault) => write!(f, "a fault at node {who}"),
+            Some(Record::Phase) => write!(f, "the next phase"),
+        }
     }
 }
 
@@ -78,12 +107,19 @@ impl Trace {
         let right = fold(head ^ LANES[3], b ^ LANES[0]);
         self.hash = fold(self.hash ^ left, right | 1).wrapping_add(left);
         self.records += 1;
+        self.last = Last { record: Some(record), who, a };
     }
 
     /// The hash of everything so far.
     #[must_use]
     pub const fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// The last record in words, such as "packet 17 sent by node 0".
+    #[must_use]
+    pub fn last(&self) -> String {
+        self.last.to_string()
     }
 
     /// How many records it covers.

@@ -187,6 +187,8 @@ impl World {
     /// A packet has reached the socket of a node.
     pub(crate) fn arrived(&mut self, to: NodeId, packet: &Packet) {
         let word = u64::from(packet.damaged) | (u64::from(packet.src.port()) << 8);
+        // What was sent is in the trace already; what has become of it is not.
+        let word = if packet.damaged { word ^ hash_bytes(&packet.bytes) } else { word };
         self.trace.add(Record::Delivered, self.now.as_nanos(), u32::from(to), packet.id, word);
         self.observe(packet, Fate::Delivered);
     }

@@ -4,7 +4,7 @@
 
 use rxrpc_sim::scenario::{
     Action, ActionKind, Aqm, CallSpec, Damage, Distribution, ElementKind, ElementSpec, LinkSpec, LossModel,
-    MtuSpec, RateSpec, ServiceSpec, Transfer, VersionSpec,
+    MtuSpec, RateSpec, ServiceSpec, SocketSpec, Transfer, VersionSpec,
 };
 use rxrpc_sim::{Scenario, Sim};
 
@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 9] = [
+const KEPT: [(&str, Make); 10] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -22,6 +22,7 @@ const KEPT: [(&str, Make); 9] = [
     ("version questions after a jump of the clock", versions_after_a_jump),
     ("an overtaken acknowledgement that answers a later packet", overtaken_acknowledgements),
     ("a request too large for its path", request_too_large_for_its_path),
+    ("a time-out that sent nothing after a jump of the clock", a_time_out_that_sent_nothing),
 ];
 
 #[test]
@@ -188,6 +189,48 @@ fn request_too_large_for_its_path() -> Scenario {
     link(&mut s, [2, 1, 0], 20_000, vec![(1, ElementKind::Mtu(mtu))]);
     for (id, at, request) in [(15, 0, 16_293), (16, 7_642_574, 0), (19, 25_745_277, 0)] {
         call(&mut s, [id, 1, 0], at, request);
+    }
+    s
+}
+
+fn a_time_out_that_sent_nothing() -> Scenario {
+    let mut s = base(216_396, 2, 100_000, 58_329_169);
+    let socket = SocketSpec { gso_refused: 0.1, ..SocketSpec::default() };
+    let blocked = SocketSpec { blocked: 0.01, blocked_for: 50_000, ..socket };
+    s.nodes[0].socket = SocketSpec { batch: 1, receive_buffer: 102_400, ..blocked };
+    s.nodes[1].socket = SocketSpec { batch: 2, receive_buffer: 4_096, ..socket };
+    let calls = call(&mut s, [2, 1, 0], 7_515_755, 8);
+    (calls.repeat, calls.reply.len) = (9, 188_529);
+    call(&mut s, [5, 1, 0], 18_758_320, 8).work = 5_000_000;
+    for (id, at, request) in [
+        (6, 269_849, 0),
+        (7, 39_108_838, 0),
+        (10, 18_092_382, 0),
+        (12, 0, 0),
+        (14, 15_679_500, 0),
+        (15, 11_901_631, 0),
+        (16, 12_914_491, 0),
+        (17, 18_716_124, 0),
+        (18, 0, 0),
+        (19, 0, 0),
+        (20, 16_231_745, 1_931),
+    ] {
+        call(&mut s, [id, 1, 0], at, request);
+    }
+    call(&mut s, [21, 1, 0], 18_117_179, 0).repeat = 2;
+    call(&mut s, [24, 1, 0], 1, 2_170);
+    let late = call(&mut s, [27, 1, 0], 28_104_524, 8);
+    (late.reply.len, late.work) = (4_303, 20_000);
+    call(&mut s, [29, 1, 0], 16_169_342, 0);
+    let last = call(&mut s, [31, 1, 0], 37_323_755, 8);
+    (last.repeat, last.reply.len, last.work) = (4, 96_261, 20_000);
+    call(&mut s, [33, 1, 0], 35_176_051, 0);
+    for (id, at, node, kind) in [
+        (1, 52_998_190, 0, ActionKind::Pause { lasts: 5_000_000 }),
+        (2, 14_139_760, 1, ActionKind::Pause { lasts: 5_000_000 }),
+        (3, 56_658_339, 0, ActionKind::Jump { by: 3_600_000_000 }),
+    ] {
+        s.actions.push(Action { id, at, node, kind });
     }
     s
 }

@@ -25,34 +25,73 @@ pub(super) struct Keeper<'a> {
     pub(super) budget: u32,
     /// The scenario came from this file, so that it needs no other.
     pub(super) source: Option<&'a Path>,
+    /// The scenario option of the command, if it was given, with a space before.
+    pub(super) base: String,
+    /// Whether to draw the last packets.
+    pub(super) ladder: bool,
     pub(super) colour: bool,
 }
 
+/// The last packets of a run of the scenario.
+pub(super) fn ladder(scenario: &Scenario, harness: Harness, colour: bool) -> String {
+    let ladder = Ladder::new(ROWS);
+    let _ = run_observed(scenario, harness, vec![Box::new(ladder.clone())]);
+    ladder.draw(scenario.nodes.len(), colour)
+}
+
+/// Whether files can be made in the folder, which need not be there yet. It is left as it was.
+pub(super) fn try_folder(folder: &Path) -> Result<(), Failure> {
+    let failure = |e: std::io::Error| Failure::Local(format!("{}: {e}", folder.display()));
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).collect();
+    let made = fs::create_dir_all(folder).and_then(|()| {
+        let file = folder.join(format!(".rxrpc-{}", std::process::id()));
+        fs::File::create(&file).and_then(|_| fs::remove_file(&file))
+    });
+    missing.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    made.map_err(failure)
+}
+
 impl Keeper<'_> {
-    /// Write the files of a failure, note them in `failed`, and tell all of it.
-    pub(super) fn keep(&self, found: &Found, failed: &mut Failed) -> Result<String, Failure> {
+    /// Write the files of a failure, note them in `failed`, and tell all of it. What cannot be written is added to
+    /// `troubles`.
+    pub(super) fn keep(&self, found: &Found, failed: &mut Failed, troubles: &mut Vec<Failure>) -> String {
         let mut text = format!("seed {}\n", found.seed);
         for violation in &found.violations {
             let _ = writeln!(text, "  {violation}");
         }
-        let ladder = Ladder::new(ROWS);
-        let _ = run_observed(&found.scenario, self.harness, vec![Box::new(ladder.clone())]);
-        text += &ladder.draw(found.scenario.nodes.len(), self.colour);
+        if self.ladder {
+            text += &ladder(&found.scenario, self.harness, self.colour);
+        }
         let replay = match self.source {
-            Some(source) => source.to_owned(),
+            Some(source) => Ok(source.to_owned()),
             None => {
                 let path = self.folder.join(format!("{}.toml", found.seed));
-                self.write(&path, &self.headline(found), &found.scenario)?;
-                path
+                self.write(&path, &self.headline(found), &found.scenario).map(|()| path)
             }
         };
-        let _ = writeln!(text, "replay: {}", self.command(&replay));
-        failed.replay = Some(replay.display().to_string());
-        if let Some((path, what)) = self.shrunk(found, &replay)? {
-            let _ = writeln!(text, "{what}: {}", self.command(&path));
+        let shrunk = match &replay {
+            Ok(path) => {
+                let _ = writeln!(text, "replay: {}", self.command(path));
+                failed.replay = Some(path.display().to_string());
+                self.shrunk(found, path)
+            }
+            Err(_) => {
+                // The seed alone does it as well, as long as the generator stays as it is.
+                let _ = writeln!(
+                    text,
+                    "replay: rxrpc sim run{} --seeds {}{}",
+                    self.base, found.seed, self.option
+                );
+                Ok(None)
+            }
+        };
+        if let Ok(Some((path, what))) = &shrunk {
+            let _ = writeln!(text, "{what}: {}", self.command(path));
             failed.shrunk = Some(path.display().to_string());
         }
-        Ok(text)
+        troubles.extend(replay.err().into_iter().chain(shrunk.err()));
+        text
     }
 
     fn headline(&self, found: &Found) -> String {
@@ -114,9 +153,19 @@ mod tests {
         assert!(!results.add(&scenario, run(&scenario, fragile)));
         let mut failed =
             Failed { seed, oracle: String::new(), text: String::new(), replay: None, shrunk: None };
-        let (source, option) = (None, " --harness fragile".to_owned());
-        let keeper = Keeper { folder: &folder, harness: fragile, option, budget: 500, source, colour: false };
-        let text = keeper.keep(&results.failures[0], &mut failed).unwrap();
+        let keeper = Keeper {
+            folder: &folder,
+            harness: fragile,
+            option: " --harness fragile".into(),
+            budget: 500,
+            source: None,
+            base: String::new(),
+            ladder: true,
+            colour: false,
+        };
+        let mut troubles = Vec::new();
+        let text = keeper.keep(&results.failures[0], &mut failed, &mut troubles);
+        assert!(troubles.is_empty());
 
         let (replay, shrunk) = (failed.replay.unwrap(), failed.shrunk.unwrap());
         assert!(replay.ends_with(&format!("{seed}.toml")) && shrunk.ends_with(&format!("{seed}-min.toml")));
@@ -135,7 +184,7 @@ mod tests {
         let found = Found { seed, violations: results.failures[0].violations.clone(), scenario: small };
         let mut failed =
             Failed { shrunk: None, replay: None, seed, oracle: String::new(), text: String::new() };
-        keeper.keep(&found, &mut failed).unwrap();
+        keeper.keep(&found, &mut failed, &mut troubles);
         assert_eq!(failed.shrunk, None);
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -9,6 +9,7 @@ use rxrpc_sim::scenario::{CallSpec, LinkSpec, NatSpec, NodeSpec, ServiceSpec, Ve
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::samples;
 use crate::failure::Failure;
 
 /// Longest line of a value; a longer array is written one entry a line.
@@ -18,7 +19,8 @@ const LINE: usize = 100;
 pub(super) fn read(path: &Path) -> Result<Scenario, Failure> {
     let failure = |text: String| Failure::Usage(format!("{}: {}", path.display(), text.trim_end()));
     let text = fs::read_to_string(path).map_err(|e| failure(e.to_string()))?;
-    parse(&text).map_err(failure)
+    let folder = path.parent().unwrap_or(Path::new(""));
+    samples::expand(&text, folder).and_then(|text| parse(&text)).map_err(failure)
 }
 
 /// The scenario that a text says. What is wrong with it is said with line and column.
@@ -128,6 +130,7 @@ fn without(table: &mut Table, usual: &Table) {
 mod tests {
     use super::*;
     use rxrpc_sim::campaign::run;
+    use rxrpc_sim::scenario::{ElementKind, LossModel};
     use rxrpc_sim::{Sim, swarm};
 
     #[test]
@@ -154,6 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn loss_may_be_a_preset() {
+        for (name, model) in LossModel::PRESETS {
+            let text = format!(
+                "nodes = [{{}}, {{}}]\n[[links]]\nfrom = 0\nto = 1\nelements = [{{ kind = {{ loss = {{ preset = \"{name}\" }} }} }}]\n"
+            );
+            let scenario = parse(&text).unwrap();
+            assert_eq!(scenario.links[0].elements[0].kind, ElementKind::Loss(model));
+            // It is written with its numbers, which a later version keeps.
+            let written = to_text(&scenario).unwrap();
+            assert!(written.contains("gilbert") && parse(&written).unwrap() == scenario, "{written}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let text = "seed = 1\n[[nodes]]\n[[nodes]]\nendpont = { window = 8 }\n";
         let error = parse(text).unwrap_err();
@@ -172,6 +189,10 @@ mod tests {
             ),
             ("[expect]\noutcome = { good = 1 }", "no call ends with 'good'; they end with ok, "),
             ("[expect]\nreach = []", "unknown field `reach`"),
+            (
+                "[[links]]\nfrom = 0\nto = 1\nelements = [{ kind = { loss = { preset = \"wlan\" } } }]",
+                "no preset is named 'wlan'; there are fibre, wifi, mobile, congested, satellite",
+            ),
             (
                 "[[calls]]\nending = \"never\"",
                 "unknown variant `never`, expected one of `normal`, `client-aborts`",

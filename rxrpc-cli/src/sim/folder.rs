@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use rxrpc_sim::campaign::run as simulate;
 use rxrpc_sim::{Harness, Report, Violation};
+use serde::Serialize;
 
+use super::failures::ladder;
 use super::file;
 use super::harness::Nodes;
 use super::progress::Progress;
+use super::run::colour;
 use super::which::quiet;
 use crate::failure::Failure;
 use crate::output;
@@ -24,7 +27,6 @@ const DEEPEST: u32 = 8;
 
 /// What came of a file.
 struct Row {
-    place: usize,
     took: Duration,
     came_of_it: CameOfIt,
 }
@@ -59,45 +61,116 @@ impl Row {
             CameOfIt::Unreadable(_) => "unreadable",
         }
     }
+
+    fn told(&self, name: &str) -> Told {
+        let report = match &self.came_of_it {
+            CameOfIt::Ran(report) => Some(report),
+            _ => None,
+        };
+        Told {
+            scenario: name.to_owned(),
+            verdict: self.verdict(),
+            complaint: self.complaint(),
+            seconds: self.took.as_secs_f64(),
+            calls: report.map(|report| report.calls),
+            datagrams: report.map(|report| report.datagrams),
+            hash: report.map(|report| format!("{:016x}", report.trace.hash())),
+        }
+    }
+}
+
+/// Failures that are drawn.
+const DRAWN: usize = 3;
+
+/// A scenario and what came of it, for programs.
+#[derive(Serialize)]
+struct Told {
+    scenario: String,
+    verdict: &'static str,
+    complaint: Option<String>,
+    seconds: f64,
+    calls: Option<u64>,
+    datagrams: Option<u64>,
+    hash: Option<String>,
+}
+
+/// All of them.
+#[derive(Serialize)]
+struct Summary {
+    good: bool,
+    harness: String,
+    verdict: String,
+    scenarios: Vec<Told>,
 }
 
 /// Run all scenarios in the folder and the folders in it, `jobs` at a time.
-pub(super) fn run(folder: &Path, nodes: Nodes, jobs: usize) -> Result<(), Failure> {
-    let (harness, option) = (nodes.harness(), nodes.option());
-    let files = files(folder, DEEPEST)?;
-    if files.is_empty() {
-        return Err(Failure::Usage(format!("{}: there is no scenario (*.toml)", folder.display())));
+pub(super) fn run(folder: &Path, nodes: Nodes, jobs: usize, json: bool) -> Result<(), Failure> {
+    let harness = nodes.harness();
+    let files = files(folder)?;
+    let work = |path: &Path| {
+        let began = Instant::now();
+        let came_of_it = one(path, harness);
+        Row { took: began.elapsed(), came_of_it }
+    };
+    let rows = each(&files, jobs, work, |row| row.complaint().is_some());
+    let name = |path: &Path| path.strip_prefix(folder).unwrap_or(folder).display().to_string();
+    let named: Vec<(String, &Row)> = files.iter().map(|path| name(path)).zip(&rows).collect();
+    let (verdict, ended) = verdict(&rows);
+    if json {
+        let scenarios = named.iter().map(|(name, row)| row.told(name)).collect();
+        output::json(&Summary { good: ended.is_ok(), harness: nodes.name(), verdict, scenarios })?;
+        return ended;
     }
-    let mut rows = run_all(&files, harness, jobs);
-    rows.sort_by_key(|row| row.place);
-    let name = |row: &Row| files[row.place].strip_prefix(folder).unwrap_or(folder).display().to_string();
     let style = if stdout().is_terminal() { presets::UTF8_FULL_CONDENSED } else { presets::NOTHING };
-    output::line(draw(rows.iter().map(|row| (name(row), row)), style))?;
-    for row in &rows {
+    output::line(draw(&named, style))?;
+    let mut drawn = 0;
+    for ((name, row), path) in named.iter().zip(&files) {
         let Some(complaint) = row.complaint() else { continue };
         // What could not be read names its file itself.
         if row.is_unreadable() {
             output::line(complaint)?;
             continue;
         }
-        let path = files[row.place].display();
-        output::line(format_args!(
-            "{}: {complaint}\nreplay: rxrpc sim run --scenario {path}{option}",
-            name(row)
-        ))?;
+        output::line(format_args!("{name}: {complaint}"))?;
+        drawn += 1;
+        if let Some(scenario) = file::read(path).ok().filter(|_| drawn <= DRAWN) {
+            let _quiet = quiet();
+            output::line(ladder(&scenario, harness, colour()).trim_end())?;
+        }
+        let (path, option) = (path.display(), nodes.option());
+        output::line(format_args!("replay: rxrpc sim run --scenario {path}{option}"))?;
     }
+    output::line(verdict)?;
+    ended
+}
+
+/// What all of them come to, in words and as the end of the command.
+fn verdict(rows: &[Row]) -> (String, Result<(), Failure>) {
     let unreadable = rows.iter().filter(|row| row.is_unreadable()).count();
     let failed = rows.iter().filter(|row| row.complaint().is_some()).count() - unreadable;
-    match (failed, unreadable, files.len()) {
-        (0, 0, all) => output::line(format_args!("{all} scenarios: all held")),
-        (0, n, all) => Err(Failure::Usage(format!("{n} of {all} scenarios cannot be read"))),
-        (n, 0, all) => Err(Failure::Local(format!("{n} of {all} scenarios failed"))),
-        (n, m, all) => Err(Failure::Local(format!("{n} of {all} scenarios failed, and {m} cannot be read"))),
-    }
+    let all = rows.len();
+    let (text, make): (_, fn(String) -> Failure) = match (failed, unreadable) {
+        (0, 0) => return (format!("{all} scenarios: all held"), Ok(())),
+        (0, n) => (format!("{n} of {all} scenarios cannot be read"), Failure::Usage),
+        (n, 0) => (format!("{n} of {all} scenarios failed"), Failure::Local),
+        (n, m) => (format!("{n} of {all} scenarios failed, and {m} cannot be read"), Failure::Local),
+    };
+    (text.clone(), Err(make(text)))
 }
 
 /// The scenarios in the folder, in the order of their names, and then those of the folders in it.
-fn files(folder: &Path, depth: u32) -> Result<Vec<PathBuf>, Failure> {
+///
+/// # Errors
+/// If there is none, or a folder cannot be read.
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let files = list(folder, DEEPEST)?;
+    if files.is_empty() {
+        return Err(Failure::Usage(format!("{}: there is no scenario (*.toml)", folder.display())));
+    }
+    Ok(files)
+}
+
+fn list(folder: &Path, depth: u32) -> Result<Vec<PathBuf>, Failure> {
     let failure = |e: std::io::Error| Failure::Local(format!("{}: {e}", folder.display()));
     let entries: Result<Vec<_>, _> =
         fs::read_dir(folder).map_err(failure)?.map(|e| e.map(|e| e.path())).collect();
@@ -107,37 +180,41 @@ fn files(folder: &Path, depth: u32) -> Result<Vec<PathBuf>, Failure> {
     files.retain(|path| path.extension().is_some_and(|e| e == "toml"));
     if depth > 0 {
         for folder in folders {
-            files.extend(self::files(&folder, depth - 1)?);
+            files.extend(list(&folder, depth - 1)?);
         }
     }
     Ok(files)
 }
 
-fn run_all(files: &[PathBuf], harness: Harness, jobs: usize) -> Vec<Row> {
+/// Do the work of each file, `jobs` at a time. What came of them, in the order of the files.
+pub(super) fn each<T: Send>(
+    files: &[PathBuf],
+    jobs: usize,
+    work: impl Fn(&Path) -> T + Sync,
+    failed: impl Fn(&T) -> bool,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
     let mut progress = Progress::new(files.len() as u64);
     let _quiet = quiet();
-    thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, files.len()) {
-            let send = send.clone();
-            let next = &next;
+    let mut results: Vec<(usize, T)> = thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, files.len().max(1)) {
+            let (send, next, work) = (send.clone(), &next, &work);
             scope.spawn(move || {
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = files.get(place) else { break };
-                    let began = Instant::now();
-                    let came_of_it = one(path, harness);
-                    if send.send(Row { place, took: began.elapsed(), came_of_it }).is_err() {
+                    if send.send((place, work(path))).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(send);
-        let count = |row: &Row| progress.add(1, u64::from(row.complaint().is_some()));
-        receive.iter().inspect(count).collect()
-    })
+        receive.iter().inspect(|(_, result)| progress.add(1, u64::from(failed(result)))).collect()
+    });
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 fn one(path: &Path, harness: Harness) -> CameOfIt {
@@ -151,12 +228,12 @@ fn one(path: &Path, harness: Harness) -> CameOfIt {
     }
 }
 
-fn draw<'a>(rows: impl Iterator<Item = (String, &'a Row)>, style: TableStyle) -> String {
+fn draw(rows: &[(String, &Row)], style: TableStyle) -> String {
     let mut table = Table::new();
     table.load_style(style);
     table.set_header(["scenario", "", "last call ended", "calls", "datagrams", "MB/s", "took"]);
     for (name, row) in rows {
-        let mut cells = vec![name, row.verdict().to_owned()];
+        let mut cells = vec![name.clone(), row.verdict().to_owned()];
         if let CameOfIt::Ran(report) = &row.came_of_it {
             cells.push(format!("{:.3} s", report.figures.last.as_nanos() as f64 / 1e9));
             cells.push(report.calls.to_string());

@@ -38,7 +38,7 @@ usual, an [expect] table says what the run must come to:
   outcome = { ok = 2 }                             # exactly these ends at the clients
 
 A seed that fails leaves sim-failures/SEED.toml, which replays it, and SEED-min.toml, the same with everything taken
-away that it fails without. A campaign of 10000 seeds or more also fails if something was never reached.
+away that it fails without. Swarm mode with 10000 seeds or more also fails if something was never reached.
 
 Examples:
   rxrpc sim run --seeds 0..200_000
@@ -57,16 +57,17 @@ Both runs of a seed go side by side and are compared after every event, so that 
 Examples:
   rxrpc sim check --seeds 0..1000
   rxrpc sim check --scenario lossy.toml --seeds 0..100
+  rxrpc sim check --scenario rxrpc-sim/scenarios --harness full
 
 Exit codes: 0 all repeat, 1 one does not, 2 usage, or a scenario that cannot be read.";
 
 pub(super) const REPORT: &str = "\
-The files may be shards of one campaign or different campaigns. Seeds that two files count, and shards that are
-missing, are noticed. The hash of all files is that of one command that ran all their seeds.
+The files may be shards of one campaign or different campaigns. Seeds that two files count are an error, shards that are
+missing are noticed. The hash of all files is that of one command that ran all their seeds.
 
 Examples:
   rxrpc sim run --seeds 0..1000000 --shard 0/2 --out 0.json      on one machine
   rxrpc sim run --seeds 0..1000000 --shard 1/2 --out 1.json      on another
   rxrpc sim report 0.json 1.json
 
-Exit codes: 0 all held, 1 a seed failed or, of 10000 seeds or more, something was not reached, 2 usage.";
+Exit codes: 0 all held, 1 a seed failed, was counted twice or, of 10000 seeds of swarm mode, something was not reached, 2 usage.";

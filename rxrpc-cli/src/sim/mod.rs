@@ -18,6 +18,7 @@ mod overlap;
 mod progress;
 mod report;
 mod run;
+mod samples;
 mod seeds;
 mod tally;
 mod view;

@@ -7,20 +7,26 @@ use super::tally::{Share, Tally};
 /// Shards of so many that are told by their numbers.
 const TOLD: usize = 8;
 
-/// What is odd about the files, in words.
-pub(super) fn notices(tallies: &[(String, Tally)]) -> Vec<String> {
-    let mut notices = Vec::new();
+/// What is odd about files, in words.
+pub(super) struct Overlap {
+    /// Seeds that two of them count.
+    pub(super) twice: Vec<String>,
+    /// Shards that none of them counts.
+    pub(super) missing: Vec<String>,
+}
+
+/// What is odd about the files.
+pub(super) fn overlap(tallies: &[(String, Tally)]) -> Overlap {
+    let mut seen = Vec::new();
     for (i, (name, tally)) in tallies.iter().enumerate() {
         for (other_name, other) in &tallies[i + 1..] {
             let twice = common(tally, other);
             if twice > 0 {
-                notices
-                    .push(format!("{twice} seeds are counted twice: they are in {name} and in {other_name}"));
+                seen.push(format!("{twice} seeds are counted twice: they are in {name} and in {other_name}"));
             }
         }
     }
-    notices.extend(missing(tallies));
-    notices
+    Overlap { twice: seen, missing: missing(tallies) }
 }
 
 /// How many seeds both ran.
@@ -101,6 +107,10 @@ mod tests {
 
     #[test]
     fn twice_and_not_at_all_are_noticed() {
+        let notices = |tallies: &[(String, Tally)]| {
+            let Overlap { twice, missing } = overlap(tallies);
+            [twice, missing].concat()
+        };
         let files = |shards: &[u64]| -> Vec<_> {
             shards.iter().map(|index| (format!("{index}.json"), tally(0, 100, *index, 4))).collect()
         };

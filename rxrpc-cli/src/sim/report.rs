@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::coverage;
 use super::help;
-use super::overlap::notices;
-use super::tally::{Counts, Failed, Hash, Share, Tally, counts, verdict};
+use super::overlap::{Overlap, overlap};
+use super::tally::{Counts, Failed, Hash, Share, Tally, counts, not_reached, verdict};
 use crate::failure::Failure;
 use crate::output;
 
@@ -49,6 +49,8 @@ struct Whole {
     good: bool,
     /// What is wrong, if anything is.
     verdict: Option<String>,
+    /// Whether all shards of each campaign are here.
+    complete: bool,
     /// What is odd about the files.
     notices: Vec<String>,
     total: Line,
@@ -76,10 +78,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn merge(tallies: &[(String, Tally)]) -> Result<(Whole, Coverage), Failure> {
     let mut total = Line { file: "all".into(), ..Line::default() };
-    let mut coverage = Coverage::default();
+    let (mut coverage, mut swarm, mut swarm_runs) = (Coverage::default(), Coverage::default(), 0);
     let (mut files, mut failed, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for (file, tally) in tallies {
-        coverage.merge(&tally.coverage().map_err(|e| Failure::Local(format!("{file}: {e}")))?);
+        let reached = tally.coverage().map_err(|e| Failure::Local(format!("{file}: {e}")))?;
+        coverage.merge(&reached);
+        if tally.scenario.is_none() {
+            swarm.merge(&reached);
+            swarm_runs += tally.runs;
+        }
         failed.extend(&tally.failed);
         failures.extend(tally.failures.iter().cloned());
         let line = Line::of(file, tally);
@@ -88,12 +95,17 @@ fn merge(tallies: &[(String, Tally)]) -> Result<(Whole, Coverage), Failure> {
     }
     failed.sort_unstable();
     failures.sort_by_key(|failure| failure.seed);
-    let verdict = verdict(total.runs, total.failed, &coverage);
+    let Overlap { twice, missing } = overlap(tallies);
+    let counted_twice = (!twice.is_empty()).then(|| "seeds are counted twice".to_owned());
+    let wrong = verdict(total.runs, total.failed, &not_reached(swarm_runs, &swarm));
+    let wrong: Vec<String> = counted_twice.into_iter().chain(wrong).collect();
+    let verdict = (!wrong.is_empty()).then(|| wrong.join("; "));
     let not_reached = coverage.zeroes().iter().map(|(kind, name)| format!("{kind} {name}")).collect();
     let whole = Whole {
         good: verdict.is_none(),
         verdict,
-        notices: notices(tallies),
+        complete: missing.is_empty(),
+        notices: [twice, missing].concat(),
         total,
         files,
         coverage: counts(&coverage),
@@ -168,7 +180,8 @@ impl Whole {
             text += &format!("notice: {notice}\n");
         }
         let (files, runs) = (self.files.len(), self.total.runs);
-        let held = self.verdict.as_deref().unwrap_or("all held");
+        let held = if self.complete { "all held" } else { "all held so far, but shards are missing" };
+        let held = self.verdict.as_deref().unwrap_or(held);
         text + &format!("{files} files, {runs} seeds: {held}")
     }
 

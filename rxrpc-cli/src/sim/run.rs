@@ -7,15 +7,16 @@ use std::time::Instant;
 use anstream::{AutoStream, ColorChoice};
 use rxrpc_sim::campaign::{KEPT, Results, Shard, campaign};
 use rxrpc_sim::{Report, Scenario};
+use serde::Serialize;
 
 use super::coverage;
-use super::failures::Keeper;
+use super::failures::{Keeper, try_folder};
 use super::folder;
 use super::help;
 use super::observers::run_observed;
 use super::progress::Progress;
 use super::seeds::shard;
-use super::tally::{Tally, verdict};
+use super::tally::{Tally, not_reached, verdict};
 use super::watch::Watch;
 use super::which::{Task, Which, quiet};
 use super::work::spread;
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// Print what was reached, and how often.
     #[arg(long)]
     coverage: bool,
+    /// Print a JSON object, that of --out with a verdict, instead of text.
+    #[arg(long, conflicts_with_all = ["coverage", "ladder"])]
+    json: bool,
     /// Folder for scenarios that replay failures [default: sim-failures].
     #[arg(long, value_name = "DIR")]
     failures: Option<PathBuf>,
@@ -60,35 +64,69 @@ pub(crate) struct Args {
     watch: Watch,
 }
 
+/// Everything that came of it, for programs.
+#[derive(Serialize)]
+struct Summary<'a> {
+    good: bool,
+    /// What is wrong, if anything is.
+    verdict: Option<&'a str>,
+    #[serde(flatten)]
+    tally: &'a Tally,
+}
+
 /// Run, and tell what came of it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    if let Some(path) = args.which.scenario.as_deref().filter(|path| path.is_dir()) {
+    if let Some(path) = args.which.folder() {
         return all_of(args, path);
     }
     let task = args.which.task()?;
+    // What cannot be written is better known before the work is done.
+    let out = args.out.as_deref().map(|path| Tally::open(path).map(|file| (path, file))).transpose()?;
+    args.failures.as_deref().map_or(Ok(()), try_folder)?;
+    let mut troubles = Vec::new();
     let began = Instant::now();
     let (results, report) = match task.single.as_ref().filter(|_| args.shard == Shard::WHOLE) {
-        Some(scenario) => one(args, scenario)?,
+        Some(scenario) => one(args, scenario, &mut troubles)?,
         None => (many(args, &task)?, None),
     };
     let seconds = began.elapsed().as_secs_f64();
     let scenario = args.which.scenario.as_ref().map(|path| path.display().to_string());
     let mut tally = Tally::new(task.seeds, args.shard, args.which.harness.name(), scenario, &results);
     tally.seconds = seconds;
-    keep(args, &results, &mut tally)?;
+    keep(args, &results, &mut tally, &mut troubles)?;
     if args.coverage {
         output::line(coverage::table(&results.coverage))?;
     }
-    if let Some(path) = &args.out {
-        tally.write(path)?;
+    if let Some((path, file)) = &out {
+        troubles.extend(tally.write(path, file).err());
     }
-    let verdict = verdict(results.seeds, results.failed.len(), &results.coverage);
+    let swarm = if args.which.scenario.is_none() { results.seeds } else { 0 };
+    let verdict = verdict(results.seeds, results.failed.len(), &not_reached(swarm, &results.coverage));
     let held = verdict.as_deref().unwrap_or("all held");
     match &report {
+        _ if args.json => {
+            let good = verdict.is_none();
+            output::json(&Summary { good, verdict: verdict.as_deref(), tally: &tally })?;
+        }
         Some(report) => output::line(format_args!("{}: {held}", told(report)))?,
         None => output::line(format_args!("{}: {held}", tally.told()))?,
     }
-    verdict.map_or(Ok(()), |text| Err(Failure::Local(text)))
+    troubles.extend(verdict.map(Failure::Local));
+    end(troubles)
+}
+
+/// All that went wrong: the last is what the command ends with, each is said once.
+fn end(mut troubles: Vec<Failure>) -> Result<(), Failure> {
+    let Some(last) = troubles.pop() else { return Ok(()) };
+    let mut said: Vec<String> = Vec::new();
+    for trouble in &troubles {
+        let text = trouble.to_string();
+        if !said.contains(&text) {
+            output::error(trouble);
+            said.push(text);
+        }
+    }
+    Err(last)
 }
 
 /// Run every scenario of a folder.
@@ -107,17 +145,21 @@ fn all_of(args: &Args, path: &Path) -> Result<(), Failure> {
     if let Some(option) = given.or_else(|| args.watch.given()) {
         return Err(Failure::Usage(format!("{option} does not go with a folder of scenarios")));
     }
-    folder::run(path, args.which.harness, args.which.jobs())
+    folder::run(path, args.which.harness, args.which.jobs(), args.json)
 }
 
-/// Run a single seed, watched by whoever was asked for.
-fn one(args: &Args, scenario: &Scenario) -> Result<(Results, Option<Report>), Failure> {
-    if !scenario.about.is_empty() {
+/// Run a single seed, watched by whoever was asked for. What they cannot write is added to `troubles`.
+fn one(
+    args: &Args,
+    scenario: &Scenario,
+    troubles: &mut Vec<Failure>,
+) -> Result<(Results, Option<Report>), Failure> {
+    if !scenario.about.is_empty() && !args.json {
         output::line(scenario.about.trim_end())?;
     }
     let mut watchers = args.watch.watchers(scenario, colour())?;
     let came_of_it = run_observed(scenario, args.which.harness.harness(), watchers.take());
-    watchers.finish(&came_of_it)?;
+    troubles.extend(watchers.finish(&came_of_it).err());
     let report = came_of_it.as_ref().ok().cloned();
     let mut results = Results::default();
     results.add(scenario, came_of_it);
@@ -146,7 +188,12 @@ fn many(args: &Args, task: &Task) -> Result<Results, Failure> {
 }
 
 /// Show the first failures, and write files that replay them.
-fn keep(args: &Args, results: &Results, tally: &mut Tally) -> Result<(), Failure> {
+fn keep(
+    args: &Args,
+    results: &Results,
+    tally: &mut Tally,
+    troubles: &mut Vec<Failure>,
+) -> Result<(), Failure> {
     let most = args.keep.unwrap_or(KEEP).into();
     let keeper = Keeper {
         folder: args.failures.as_deref().unwrap_or(Path::new(FAILURES)),
@@ -154,21 +201,27 @@ fn keep(args: &Args, results: &Results, tally: &mut Tally) -> Result<(), Failure
         option: args.which.harness.option(),
         budget: if args.no_shrink { 0 } else { args.shrink_runs.unwrap_or(SHRINK_RUNS) },
         source: args.which.scenario.as_deref().filter(|_| args.which.seeds.is_none()),
+        base: args.which.base(),
+        ladder: !args.watch.ladder && !args.json,
         colour: colour(),
     };
     let _quiet = quiet();
     let kept = results.failures.iter().zip(&mut tally.failures).take(most);
     for (found, failed) in kept {
-        output::line(keeper.keep(found, failed)?)?;
+        let text = keeper.keep(found, failed, troubles);
+        if !args.json {
+            output::line(text)?;
+        }
     }
     let rest: Vec<String> = results.failed.iter().skip(most).map(u64::to_string).collect();
-    if !rest.is_empty() {
+    if !rest.is_empty() && !args.json {
         output::line(format_args!("failed as well: {}", rest.join(", ")))?;
     }
     Ok(())
 }
 
-fn colour() -> bool {
+/// Whether to colour what is printed.
+pub(super) fn colour() -> bool {
     AutoStream::choice(&stdout()) != ColorChoice::Never
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use rxrpc_sim::campaign::Shard;
 use serde::{Deserialize, Serialize};
 
-/// Seeds from one on and below another.
+/// Seeds from one on and below another. The last seed has none above it: alone it is written with itself as the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Seeds {
@@ -15,15 +15,27 @@ pub(super) struct Seeds {
 }
 
 impl Seeds {
+    /// One seed.
+    pub(super) fn one(seed: u64) -> Seeds {
+        Seeds { from: seed, to: seed.saturating_add(1) }
+    }
+
     /// The only one, if it is one.
     pub(super) fn single(self) -> Option<u64> {
-        (self.to - self.from == 1).then_some(self.from)
+        (self.from == self.last()).then_some(self.from)
+    }
+
+    /// The last of them.
+    pub(super) fn last(self) -> u64 {
+        self.from.max(self.to.saturating_sub(1))
     }
 
     /// How many of them are in the shard.
     pub(super) fn count(self, shard: Shard) -> u64 {
-        let below = |end: u64| end / shard.count + u64::from(end % shard.count > shard.index);
-        below(self.to) - below(self.from)
+        let Shard { index, count } = shard;
+        let place = self.from % count;
+        let ahead = if index < place { count - (place - index) } else { index - place };
+        (self.last() - self.from).checked_sub(ahead).map_or(0, |rest| rest / count + 1)
     }
 }
 
@@ -37,14 +49,14 @@ impl FromStr for Seeds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let seeds = match text.split_once("..") {
-            Some((from, to)) => number(from).zip(number(to)),
-            None => number(text).and_then(|seed| Some((seed, seed.checked_add(1)?))),
+        let neither = || "neither a range such as 0..1000 nor a seed below 2^64".to_owned();
+        let Some((from, to)) = text.split_once("..") else {
+            return number(text).map(Seeds::one).ok_or_else(neither);
         };
-        match seeds {
+        match number(from).zip(number(to)) {
             Some((from, to)) if from < to => Ok(Seeds { from, to }),
             Some(_) => Err("there is no seed in that range; the second number is not included".into()),
-            None => Err("neither a range such as 0..1000 nor a seed".into()),
+            None => Err(neither()),
         }
     }
 }
@@ -76,7 +88,9 @@ mod tests {
         assert_eq!("0..200_000".parse(), Ok(Seeds { from: 0, to: 200_000 }));
         assert_eq!("7".parse(), Ok(Seeds { from: 7, to: 8 }));
         assert_eq!("0xfffffffffffffffe".parse(), Ok(Seeds { from: u64::MAX - 1, to: u64::MAX }));
-        for text in ["", "..", "5..", "5..5", "6..5", "-1", "a..b", "0..=5", "18446744073709551615"] {
+        let last: Seeds = "18446744073709551615".parse().unwrap();
+        assert_eq!((last.single(), last.last(), last.count(Shard::WHOLE)), (Some(u64::MAX), u64::MAX, 1));
+        for text in ["", "..", "5..", "5..5", "6..5", "-1", "a..b", "0..=5", "18446744073709551616"] {
             assert!(text.parse::<Seeds>().is_err(), "{text}");
         }
     }

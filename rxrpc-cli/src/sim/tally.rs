@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -175,9 +176,16 @@ impl Tally {
         Ok(coverage)
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| failure(path, e))?;
-        fs::write(path, text + "\n").map_err(|e| failure(path, e))
+    /// The file to write results to, opened before there are any: a campaign is long. What is in it stays until then.
+    pub(super) fn open(path: &Path) -> Result<File, Failure> {
+        OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(|e| failure(path, e))
+    }
+
+    pub(super) fn write(&self, path: &Path, mut file: &File) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| failure(path, e))? + "\n";
+        // What is no file, such as a pipe, has no length.
+        let _ = file.set_len(0);
+        file.write_all(text.as_bytes()).map_err(|e| failure(path, e))
     }
 
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
@@ -203,16 +211,20 @@ pub(super) fn counts(coverage: &Coverage) -> Counts {
     counts
 }
 
-/// What is wrong with so many runs of which so many failed and that reached this. `None` if all is well.
-pub(super) fn verdict(runs: u64, failed: usize, coverage: &Coverage) -> Option<String> {
-    let zeroes: Vec<String> = coverage.zeroes().iter().map(|(kind, name)| format!("{kind} {name}")).collect();
-    let missing = runs >= ENOUGH && !zeroes.is_empty();
-    match (failed, missing) {
-        (0, false) => None,
-        (0, true) => Some(format!("not reached: {}", zeroes.join(", "))),
-        (1, false) if runs == 1 => Some("the run failed".into()),
-        (n, false) => Some(format!("{n} of {runs} seeds failed")),
-        (n, true) => Some(format!("{n} of {runs} seeds failed; not reached: {}", zeroes.join(", "))),
+/// What so many runs of swarm mode were to reach and did not. A scenario is about something; it need not reach the rest.
+pub(super) fn not_reached(runs: u64, coverage: &Coverage) -> Vec<String> {
+    let zeroes = if runs >= ENOUGH { coverage.zeroes() } else { Vec::new() };
+    zeroes.iter().map(|(kind, name)| format!("{kind} {name}")).collect()
+}
+
+/// What is wrong with so many runs of which so many failed and that did not reach this. `None` if all is well.
+pub(super) fn verdict(runs: u64, failed: usize, not_reached: &[String]) -> Option<String> {
+    match (failed, not_reached.is_empty()) {
+        (0, true) => None,
+        (0, false) => Some(format!("not reached: {}", not_reached.join(", "))),
+        (1, true) if runs == 1 => Some("the run failed".into()),
+        (n, true) => Some(format!("{n} of {runs} seeds failed")),
+        (n, false) => Some(format!("{n} of {runs} seeds failed; not reached: {}", not_reached.join(", "))),
     }
 }
 
@@ -241,12 +253,10 @@ mod tests {
         for (kind, name, _) in Coverage::default().table().into_iter().skip(1) {
             coverage.add(kind, name, 1);
         }
-        assert_eq!(verdict(9_999, 0, &coverage), None);
-        assert_eq!(verdict(10_000, 0, &coverage).unwrap(), "not reached: fault loss-bernoulli");
-        assert_eq!(verdict(5, 2, &coverage).unwrap(), "2 of 5 seeds failed");
-        assert_eq!(
-            verdict(10_000, 1, &coverage).unwrap(),
-            "1 of 10000 seeds failed; not reached: fault loss-bernoulli"
-        );
+        let verdict = |runs, failed| verdict(runs, failed, &not_reached(runs, &coverage));
+        assert_eq!(verdict(9_999, 0), None);
+        assert_eq!(verdict(10_000, 0).unwrap(), "not reached: fault loss-bernoulli");
+        assert_eq!(verdict(5, 2).unwrap(), "2 of 5 seeds failed");
+        assert_eq!(verdict(10_000, 1).unwrap(), "1 of 10000 seeds failed; not reached: fault loss-bernoulli");
     }
 }

@@ -13,7 +13,7 @@ use crate::output;
 pub(super) struct Watch {
     /// Draw the last packets of the run, also if all held.
     #[arg(long)]
-    ladder: bool,
+    pub(super) ladder: bool,
     #[command(flatten)]
     view: view::Options,
 }

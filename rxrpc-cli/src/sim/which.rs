@@ -1,7 +1,7 @@
 //! What to run: seeds of swarm mode, or of a scenario.
 
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use clap::ArgGroup;
@@ -19,7 +19,7 @@ pub(super) struct Which {
     /// Seeds from A on and below B, or a single seed. Each draws a scenario of its own (swarm mode).
     #[arg(long, value_name = "A..B", group = "what")]
     pub(super) seeds: Option<Seeds>,
-    /// The scenario; with --seeds, everything of it but the seed. A folder: every scenario in it.
+    /// The scenario; with --seeds, everything of it but the seed. A folder: every scenario in it, each with its own seed.
     #[arg(long, value_name = "FILE.toml", group = "what")]
     pub(super) scenario: Option<PathBuf>,
     /// What the nodes are.
@@ -47,12 +47,22 @@ impl Which {
             (Some(seeds), _) => (seeds, seeds.single()),
             (None, base) => {
                 let seed = base.as_ref().map_or(0, |base| base.seed);
-                (Seeds { from: seed, to: seed.saturating_add(1) }, Some(seed))
+                (Seeds::one(seed), Some(seed))
             }
         };
         let mut task = Task { seeds, single: None, base };
         task.single = single.map(|seed| task.scenario(seed));
         Ok(task)
+    }
+
+    /// The folder of scenarios, if it is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.scenario.as_deref().filter(|path| path.is_dir())
+    }
+
+    /// The scenario, as a command is given it, with a space before.
+    pub(super) fn base(&self) -> String {
+        self.scenario.as_ref().map_or_else(String::new, |path| format!(" --scenario {}", path.display()))
     }
 
     pub(super) fn jobs(&self) -> usize {

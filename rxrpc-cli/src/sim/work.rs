@@ -1,6 +1,6 @@
 //! Seeds over threads: in chunks, so that all threads end at about the same time and progress is seen.
 
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -18,18 +18,19 @@ pub(super) fn spread<T: Send>(
     seeds: Seeds,
     shard: Shard,
     jobs: usize,
-    work: impl Fn(Range<u64>) -> T + Sync,
+    work: impl Fn(RangeInclusive<u64>) -> T + Sync,
     mut each: impl FnMut(T),
 ) {
     let size = shard.count.saturating_mul(CHUNK);
-    let chunks = (seeds.to - seeds.from).div_ceil(size);
+    let last = seeds.last();
+    let chunks = (last - seeds.from) / size + 1;
     let jobs = jobs.max(1).min(usize::try_from(chunks).unwrap_or(usize::MAX));
     let next = AtomicU64::new(0);
     let chunk = || {
         let number = next.fetch_add(1, Ordering::Relaxed);
         (number < chunks).then(|| {
             let begin = seeds.from + number * size;
-            begin..seeds.to.min(begin.saturating_add(size))
+            begin..=last.min(begin.saturating_add(size - 1))
         })
     };
     let (send, receive) = mpsc::channel();
@@ -56,13 +57,17 @@ mod tests {
 
     #[test]
     fn every_seed_is_in_one_chunk() {
-        for (from, to) in [(0, 1), (5, 1000), (0, CHUNK), (3, 3 + 2 * CHUNK), (u64::MAX - 100, u64::MAX)] {
+        let last = u64::MAX;
+        for (from, to) in
+            [(0, 1), (5, 1000), (0, CHUNK), (3, 3 + 2 * CHUNK), (last - 100, last), (last, last)]
+        {
             for (jobs, count) in [(1, 1), (4, 1), (3, 7), (2, u64::MAX)] {
                 let mut seen = Vec::new();
                 let shard = Shard { index: 0, count };
                 spread(Seeds { from, to }, shard, jobs, |range| range, |range| seen.extend(range));
                 seen.sort_unstable();
-                assert!(seen.iter().copied().eq(from..to), "{from}..{to}");
+                let whole = Seeds { from, to };
+                assert!(seen.iter().copied().eq(from..=whole.last()), "{whole}");
             }
         }
     }

@@ -200,7 +200,7 @@ impl Coverage {
         true
     }
 
-    fn is_reachable(&self, kind: Kind, name: &str) -> bool {
+    pub(crate) fn is_reachable(&self, kind: Kind, name: &str) -> bool {
         let by_tasks = self.full && is_reached_by_tasks(kind, name);
         by_tasks || (self.direct || !self.full) && !OF_TASKS.contains(&name)
     }

@@ -137,7 +137,7 @@ impl ElementKind {
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),
-    serde(rename_all = "kebab-case", deny_unknown_fields)
+    serde(rename_all = "kebab-case", deny_unknown_fields, from = "super::preset::InFile")
 )]
 pub enum LossModel {
     /// Each on its own.

@@ -11,6 +11,8 @@ mod element;
 mod endpoint;
 mod expect;
 mod number;
+#[cfg(feature = "serde")]
+mod preset;
 mod ranges;
 #[cfg(feature = "serde")]
 mod text;
@@ -26,6 +28,8 @@ pub use element::{
 };
 pub use endpoint::EndpointSpec;
 pub use expect::{EndName, Expect, Reach};
+#[cfg(feature = "serde")]
+pub use text::time;
 
 /// Microseconds.
 pub type Micros = u64;

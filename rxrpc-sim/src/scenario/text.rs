@@ -28,8 +28,9 @@ pub(crate) const fn one() -> u32 {
 const UNITS: [(&str, Micros); 6] =
     [("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1), ("\u{b5}s", 1)];
 
-/// The time that a text says, exactly.
-fn parse(text: &str) -> Option<Micros> {
+/// The time that a text such as "12.5ms" says, to the microsecond; `None` if it says none.
+#[must_use]
+pub fn time(text: &str) -> Option<Micros> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')?;
     let (number, unit) = text.split_at(digits);
@@ -89,7 +90,7 @@ impl<'de> Deserialize<'de> for Time {
                 micros.map(Time)
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Time, E> {
-                parse(text).map(Time).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+                time(text).map(Time).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_any(Reader)
@@ -279,7 +280,7 @@ mod tests {
             ("5 days", None),
             ("99999999999999h", None),
         ] {
-            assert_eq!(parse(text), micros, "{text}");
+            assert_eq!(time(text), micros, "{text}");
         }
     }
 
@@ -296,7 +297,7 @@ mod tests {
             assert_eq!(Written(micros).to_string(), text);
         }
         for micros in [1, 999, 1_001, 999_999, 1_000_001, u64::MAX / 1_000 * 1_000, u64::MAX] {
-            assert_eq!(parse(&Written(micros).to_string()), Some(micros));
+            assert_eq!(time(&Written(micros).to_string()), Some(micros));
         }
     }
 }
