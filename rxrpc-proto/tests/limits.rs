@@ -9,8 +9,8 @@ use harness::solo::{Hand, Sent, Solo};
 use harness::{CLIENT, Pair, SERVER, SERVICE, client_addr, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AbortCode, AckReason, Flags, PacketType, emit_version_request};
 use rxrpc_proto::{
-    BeginCallError, CallError, CallId, CallOptions, Config, Event, Fault, News, ReadError, Target,
-    VersionError, WriteError,
+    BeginCallError, CallError, CallId, CallOptions, Config, Event, Fault, News, Path, ReadError, Segments,
+    Target, VersionError, WriteError,
 };
 
 const NONE: Flags = Flags::NONE;
@@ -266,6 +266,35 @@ fn a_packet_far_ahead_cannot_hold_more_than_the_limit_by_the_holes_before_it() {
         assert!(solo.end.stats().unread <= 6000, "{} bytes", solo.end.stats().unread);
     }
     assert!(solo.end.stats().unread > 39 * 32, "one that fits is kept");
+}
+
+#[test]
+fn packets_of_two_calls_in_one_batch_cannot_hold_more_than_the_limit_together() {
+    const LIMIT: usize = 20_000;
+    for which in 0..2 {
+        let mut solo = Solo::server(|c| {
+            trusting(c);
+            let all = [&mut c.limits.receive_per_peer, &mut c.limits.receive_total];
+            *all.into_iter().nth(which).unwrap() = LIMIT;
+        });
+        let mut hands = [Hand::client(0x100), Hand::client(0x104)];
+        for hand in &mut hands {
+            solo.hear(client_addr(), &hand.data(1, NONE, &[1; 1412]));
+            solo.accept();
+        }
+        let mut bytes = Vec::new();
+        for seq in 2..=12 {
+            for hand in &mut hands {
+                bytes.extend(hand.data(seq, NONE, &[1; 1412]));
+            }
+        }
+        let stride = bytes.len() / 22;
+        let batch = Segments { bytes: &bytes, stride };
+        solo.end.handle_datagrams(solo.now, &Path::from_peer(client_addr()), batch);
+        let unread = solo.end.stats().unread;
+        // The last packet that fits may take somewhat more than its bytes.
+        assert!((LIMIT - 1412..LIMIT + 2 * 1412).contains(&unread), "{unread} bytes");
+    }
 }
 
 #[test]

@@ -114,7 +114,11 @@ impl Endpoint {
         let requested = segment.flags.contains(Flags::REQUEST_ACK);
         call.ack.on_data(arrival, requested, segment.serial, deadline);
         match arrival {
-            Arrival::InOrder { .. } | Arrival::OutOfOrder | Arrival::Held => call.stats.packets_received += 1,
+            Arrival::InOrder { .. } | Arrival::OutOfOrder | Arrival::Held => {
+                call.stats.packets_received += 1;
+                // At once: the next packet of the batch may be another call's, for which there is less room now.
+                self.recharge(key);
+            }
             Arrival::Duplicate => {
                 call.stats.duplicates += 1;
                 self.fault(Fault::DuplicateData);
