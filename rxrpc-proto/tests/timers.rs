@@ -4,7 +4,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::solo::{Hand, Solo};
+use harness::solo::{Hand, Sent, Solo};
 use harness::{CLIENT, Pair, SERVER, SERVICE, client_addr, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AbortCode, AckReason, Flags, PacketType};
 use rxrpc_proto::{
@@ -132,8 +132,8 @@ fn a_call_that_waits_for_a_channel_or_for_its_writer_is_not_silent() {
     assert_eq!(pair.ends[CLIENT].poll_timeout(), None);
 }
 
-#[test]
-fn a_peer_heard_on_the_connection_but_not_for_the_call_has_lost_it() {
+/// A client with two calls, and their requests as sent.
+fn asking_twice() -> (Solo, [CallId; 2], Vec<Sent>) {
     let mut solo = Solo::new(|_| {});
     let target = Target::new(server_addr(), SERVICE);
     let calls = [(); 2].map(|()| {
@@ -142,6 +142,12 @@ fn a_peer_heard_on_the_connection_but_not_for_the_call_has_lost_it() {
         call
     });
     let sent = solo.take();
+    (solo, calls, sent)
+}
+
+#[test]
+fn a_peer_heard_on_the_connection_but_not_for_the_call_has_lost_it() {
+    let (mut solo, calls, sent) = asking_twice();
     let mut hand = Hand::answering(&sent[0].header);
     solo.hear(server_addr(), &hand.ack(AckReason::Delay, 2, 0, &[]));
     hand.cid = sent[1].header.cid;
@@ -155,14 +161,7 @@ fn a_peer_heard_on_the_connection_but_not_for_the_call_has_lost_it() {
 
 #[test]
 fn a_call_that_never_came_to_its_peer_was_not_lost_there() {
-    let mut solo = Solo::new(|_| {});
-    let target = Target::new(server_addr(), SERVICE);
-    let calls = [(); 2].map(|()| {
-        let call = solo.end.begin_call(&target, CallOptions::default()).unwrap();
-        solo.write_all(call, b"q");
-        call
-    });
-    let sent = solo.take();
+    let (mut solo, calls, sent) = asking_twice();
     let mut hand = Hand::answering(&sent[0].header);
     // The peer answers a question about the first call, of which it has nothing, and then no more.
     solo.hear(server_addr(), &hand.ack(AckReason::PingResponse, 1, 0, &[]));
@@ -176,14 +175,7 @@ fn a_call_that_never_came_to_its_peer_was_not_lost_there() {
 
 #[test]
 fn calls_that_fall_silent_together_have_no_restarted_peer() {
-    let mut solo = Solo::new(|_| {});
-    let target = Target::new(server_addr(), SERVICE);
-    let calls = [(); 2].map(|()| {
-        let call = solo.end.begin_call(&target, CallOptions::default()).unwrap();
-        solo.write_all(call, b"q");
-        call
-    });
-    let sent = solo.take();
+    let (mut solo, calls, sent) = asking_twice();
     let mut hand = Hand::answering(&sent[0].header);
     for sent in &sent {
         solo.wait(secs(1));

@@ -145,8 +145,8 @@ pub fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, Violation> {
     })
 }
 
-/// Run those of the seeds that are in the shard, each with the scenario that `make` draws. `each` is told of every seed and whether it
-/// was good, and stops the campaign by returning false.
+/// Run those of the seeds that are in the shard, each with the scenario that `make` draws. `each` is told of every seed
+/// and whether it was good, and stops the campaign by returning false.
 pub fn campaign(
     seeds: impl IntoIterator<Item = u64>,
     shard: Shard,

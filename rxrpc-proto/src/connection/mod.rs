@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 pub(crate) use bucket::TokenBucket;
 pub(crate) use bundle::{Bundle, BundleKey};
 
+use crate::recovery::serial_after;
 use crate::time::Instant;
 use crate::wire::{AbortCode, CHANNELS, next_serial};
 
@@ -232,7 +233,7 @@ impl Connection {
 
     /// A packet of the peer named this serial.
     pub(crate) fn note_serial(&mut self, now: Instant, serial: u32) {
-        if self.heard_serial.is_none_or(|highest| serial.wrapping_sub(highest) as i32 > 0) {
+        if self.heard_serial.is_none_or(|highest| serial_after(serial, highest)) {
             self.heard_serial = Some(serial);
             self.heard_at = now;
         }

@@ -6,6 +6,7 @@ use crate::config::BusyPolicy;
 use crate::error::CallError;
 use crate::event::News;
 use crate::fault::Fault;
+use crate::recovery::serial_after;
 use crate::time::Instant;
 use crate::wire::{Ack, AckReason, Body, Data, Flags, Header, Segment};
 
@@ -20,8 +21,7 @@ impl Endpoint {
         if !matches!(body, Body::Busy) {
             call.deadlines.heard(now);
         }
-        if header.serial != 0
-            && call.heard_serial.is_none_or(|highest| header.serial.wrapping_sub(highest) as i32 > 0)
+        if header.serial != 0 && call.heard_serial.is_none_or(|highest| serial_after(header.serial, highest))
         {
             call.heard_serial = Some(header.serial);
         }
