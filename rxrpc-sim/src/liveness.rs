@@ -173,17 +173,18 @@ fn depth(scenario: &Scenario) -> u64 {
 }
 
 /// Whether packets may have to wait for room that only a question finds out about.
-fn is_tight(e: &EndpointSpec) -> bool {
+pub(crate) fn is_tight(e: &EndpointSpec) -> bool {
     let least = e.receive_per_call.min(e.receive_per_peer).min(e.receive_total);
     least < 128 << 10 || e.window < 4 || e.socket_receive_buffer < 64 << 10
 }
 
-fn latest(link: &LinkSpec) -> Micros {
+pub(crate) fn latest(link: &LinkSpec) -> Micros {
     let of = |kind: &ElementKind| if let ElementKind::Replay { after, .. } = kind { *after } else { 0 };
     link.elements.iter().map(|e| of(&e.kind)).max().unwrap_or(0)
 }
 
-fn strangest(link: &LinkSpec) -> Micros {
+/// Longest delay that the link's faults add to its own.
+pub(crate) fn strangest(link: &LinkSpec) -> Micros {
     let of = |kind: &ElementKind| match kind {
         ElementKind::Delay { by, .. } => match by {
             Distribution::Fixed(d) => *d,

@@ -218,6 +218,7 @@ impl World {
         let now = self.now;
         self.trace.add(Record::Timer, now.as_nanos(), u32::from(node), wake as u64, 0);
         self.coverage.wake(wake);
+        self.oracles.on_timer(node);
         if let Some(observer) = &mut self.observer {
             observer.timer(now, node, wake);
         }

@@ -131,7 +131,10 @@ impl DirectNode {
             busy |= self.send(now, local, world);
             busy |= self.tell(now, local, world);
             idle_timers = if due.is_some() && !busy { idle_timers + 1 } else { 0 };
-            if idle_timers > 2 {
+            // While the socket is blocked nobody asks what there is to send, and the deadlines that packets have set
+            // meanwhile are unknown until the first one has come.
+            let most = 1 + u32::from(self.blocked_until.is_some());
+            if idle_timers > most {
                 let text = format!("{due:?} comes again and again at {local:?}");
                 world.violation(Some(self.id), Oracle::Progress, text);
                 break;

@@ -41,6 +41,10 @@ pub(crate) struct Record {
     pub(crate) server_gave_up: bool,
     /// An error about its server was reported to its client.
     pub(crate) reported: bool,
+    /// When the client, and the server, last heard of the other.
+    pub(crate) heard: [Option<Instant>; 2],
+    /// The server waited longer than it may for the rest of the request, from then on.
+    pub(crate) overdue: Option<Instant>,
 }
 
 /// The book.
@@ -83,6 +87,8 @@ impl Ledger {
             served: None,
             server_gave_up: false,
             reported: false,
+            heard: [None; 2],
+            overdue: None,
         });
         (unique, place as u32)
     }
@@ -127,6 +133,11 @@ impl Ledger {
         let before = std::mem::replace(executed, incarnation + 1);
         let again = before == incarnation + 1 && !allow.eviction && !allow.forgets;
         again.then(|| (Oracle::AtMostOnce, format!("call {unique} was executed twice")))
+    }
+
+    /// How many calls were begun.
+    pub(super) fn begun(&self) -> u64 {
+        self.executed.len() as u64
     }
 
     fn was_executed(&self, unique: u32) -> bool {
@@ -185,6 +196,39 @@ impl Ledger {
             Err(CallError::Timeout(_)) => None,
             Err(_) => Some("nothing leads to that".into()),
         }
+    }
+
+    /// A call ends now at its client (0) or its server (1), which heard of the other for the last time when it did. Is
+    /// that when its silence says?
+    pub(crate) fn judge_silence(
+        &self,
+        place: Option<u32>,
+        (end, outcome): (usize, Outcome),
+        now: Instant,
+        (silence, slack): (Duration, Duration),
+    ) -> Finding {
+        let record = self.records.get(place? as usize)?;
+        let after = now - record.heard[end]?;
+        // Clocks that drift are off by less than a thirtieth. What still comes of a call that its client has ended is
+        // not followed.
+        let late = record.outcome.is_none() && after > silence * 31 / 30 + slack;
+        let silent = outcome == Err(CallError::Timeout(TimeoutKind::Silence));
+        let early = silent && after + slack < silence * 29 / 30;
+        let unique = record.unique;
+        (late || early).then(|| {
+            let text =
+                format!("call {unique}: {outcome:?} {after:?} after the last packet, silence {silence:?}");
+            (Oracle::Deadline, text)
+        })
+    }
+
+    /// A served call that was accepted `before` now has ended before all of its request was here. Has it waited for that
+    /// no longer than it may?
+    pub(crate) fn judge_gap(&self, place: Option<u32>, now: Instant, before: Duration) -> Finding {
+        let record = self.records.get(place? as usize)?;
+        let since = now - record.overdue?;
+        let text = format!("call {} lives {since:?} after its request stopped", record.unique);
+        (since < before).then_some((Oracle::Deadline, text))
     }
 
     /// A server application has a call.

@@ -5,7 +5,9 @@ mod figures;
 mod flight;
 mod ledger;
 mod limits;
+mod timely;
 mod wire;
+mod work;
 
 use std::fmt;
 
@@ -17,7 +19,7 @@ pub(crate) use ledger::{Checks, Finding, Ledger, Record};
 pub(crate) use limits::check_limits;
 
 use crate::coverage::Coverage;
-use crate::packet::{NodeId, Packet};
+use crate::packet::{NodeId, Packet, node_at};
 use crate::scenario::{CallSpec, Edit, ElementKind, Mishap, Scenario, us};
 
 /// Which oracle found something wrong.
@@ -201,6 +203,7 @@ pub struct Oracles {
     /// How much the calls carried, and when.
     pub(crate) figures: Figures,
     wire: wire::Wire,
+    timely: timely::Timely,
     amplification: amplification::Amplification,
     violations: Vec<Violation>,
     /// A damaged packet has reached a node: nothing of content is promised from here on.
@@ -214,6 +217,7 @@ impl Oracles {
             ledger: Ledger::default(),
             figures: Figures::default(),
             wire: wire::Wire::new(scenario),
+            timely: timely::Timely::new(scenario),
             amplification: amplification::Amplification::new(scenario),
             violations: Vec::new(),
             tainted: false,
@@ -246,8 +250,19 @@ impl Oracles {
     pub(crate) fn on_sent(&mut self, now: Instant, from: NodeId, packet: &Packet, coverage: &mut Coverage) {
         let found = self.wire.on_sent(from, packet, self.tainted, &self.allow, coverage);
         self.found(now, from, found);
+        if !self.tainted {
+            let to = node_at(&packet.dst);
+            let found = self.timely.on_sent(now, from, to, packet, &mut self.ledger);
+            self.found(now, from, found);
+        }
         let found = self.amplification.on_sent(from, packet, coverage);
         self.found(now, from, found);
+    }
+
+    /// A timer of a node comes due.
+    pub(crate) fn on_timer(&mut self, node: NodeId) {
+        let calls = (self.ledger.live + self.ledger.serving) as u64;
+        self.timely.work.on_timer(node, calls);
     }
 
     pub(crate) fn on_delivered(
@@ -261,6 +276,7 @@ impl Oracles {
         let found = self.wire.on_delivered(now, to, packet, coverage);
         if !self.tainted {
             self.found(now, to, found);
+            self.timely.on_delivered(now, to, packet, &mut self.ledger);
         }
         self.amplification.on_delivered(to, packet);
     }
@@ -290,6 +306,7 @@ impl Oracles {
     /// A node starts again: it knows nothing of before.
     pub(crate) fn on_restart(&mut self, node: NodeId) {
         self.wire.on_restart(node);
+        self.timely.on_restart(node);
         self.amplification.on_restart(node);
     }
 

@@ -198,7 +198,13 @@ impl App {
         let impatient = is_impatient(&self.scenario, limits[1]);
         let anonymous = book::is_anonymous(call);
         let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
-        let finding = reach.world.oracles.ledger.end_client(place, outcome, checks);
+        let silence = (us(limits[1]), self.slack);
+        let ledger = &mut reach.world.oracles.ledger;
+        let silent = ledger.judge_silence(Some(place), (0, outcome), reach.now, silence);
+        let finding = ledger.end_client(place, outcome, checks);
+        if !tainted {
+            self.report(reach, silent);
+        }
         self.report(reach, finding);
         self.check_deadline(reach, outcome, after, limits);
         match outcome {

@@ -170,6 +170,11 @@ fn head(unique: u32, place: u32) -> [u8; HEAD as usize] {
     (u64::from(unique) | u64::from(place) << 32).to_le_bytes()
 }
 
+/// Number and place of the call that the first packet of a request names, if it is long enough.
+pub(crate) fn head_of(packet: &[u8]) -> Option<(u32, u32)> {
+    packet.first_chunk().map(|head| named(*head))
+}
+
 /// Number and place of the call that such bytes name.
 fn named(head: [u8; HEAD as usize]) -> (u32, u32) {
     let word = u64::from_le_bytes(head);

@@ -1,13 +1,14 @@
 //! Server applications: accept or turn away, read and check, work, reply, give up.
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{AcceptOptions, CallError, CallId, Instant, News, Rejection};
+use rxrpc_proto::{AcceptOptions, CallError, CallId, Instant, News, Outcome, Rejection};
 use slab::Slab;
 
 use super::book::{self, Named};
 use super::transfer::{Reader, Stop, Writer};
 use super::{ANONYMOUS, Alarm, App, Arrivals, Begin, HEAD, Reach, SERVED, stream};
 use crate::coverage::{CallStage, Limit};
+use crate::liveness::is_tight;
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
 use crate::world::World;
@@ -180,11 +181,29 @@ impl App {
         let ends = (call.has_request, wrote);
         let late = reach.world.oracles.ledger.judge_late_end(call.place, reach.now, self.told_within);
         self.report(reach, late);
+        if !reach.world.oracles.is_tainted() {
+            self.judge_times(reach, &call, outcome);
+        }
         let finding = reach.world.oracles.ledger.end_server(call.place, outcome, ends, tainted);
         self.report(reach, finding);
         if call.lifetime > 0 && reach.local - call.accepted > us(call.lifetime) + self.slack {
             self.check_deadline(reach, outcome, reach.local - call.accepted, [call.lifetime, 0]);
         }
+    }
+
+    /// Whether the served call has waited for its client no longer than it may.
+    fn judge_times(&self, reach: &mut Reach<'_>, call: &ServedCall, outcome: Outcome) {
+        let endpoint = &self.scenario.nodes[usize::from(self.node)].endpoint;
+        let silence = (us(endpoint.silence), self.slack);
+        let ledger = &reach.world.oracles.ledger;
+        let silent = ledger.judge_silence(call.place, (1, outcome), reach.now, silence);
+        // Who reads slowly, or has little room, holds the client back.
+        let holds_back = call.reader.plan.read_pause > 0 || is_tight(endpoint);
+        let lived = reach.local - call.accepted;
+        let gap =
+            ledger.judge_gap(call.place, reach.now, lived.saturating_sub(self.slack)).filter(|_| !holds_back);
+        self.report(reach, silent);
+        self.report(reach, gap);
     }
 
     pub(super) fn drive_server(&mut self, reach: &mut Reach<'_>, tag: u64) {
