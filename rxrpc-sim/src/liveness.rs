@@ -78,6 +78,8 @@ struct Bounds<'a> {
     scenario: &'a Scenario,
     /// The faults may have made an end forget calls that the other one still has.
     forgotten: bool,
+    /// No server forgets what became of a call sooner than this after it was over.
+    kept: Micros,
     /// Some window or buffer is so small that single packets wait for keepalives.
     tight: bool,
     round_trip: Micros,
@@ -101,11 +103,12 @@ impl<'a> Bounds<'a> {
             scenario,
             forgotten: allow.restarts
                 || allow.eviction
-                || allow.forgets
+                || allow.forgot
                 || allow.rebinding
                 || allow.icmp
                 || allow.busy
                 || oracles.is_tainted(),
+            kept: Micros::try_from(allow.kept.as_micros()).unwrap_or(Micros::MAX),
             tight: scenario.nodes.iter().any(|n| is_tight(&n.endpoint)),
             round_trip: sum([delay, delay, longest(|e| e.delayed_ack), longest(|e| e.rto_min)]),
             silence: longest(|e| e.silence).max(calls),
@@ -134,7 +137,7 @@ impl<'a> Bounds<'a> {
         if self.tight {
             time = sum([time, self.keepalive.saturating_mul(2 + packets.min(200))]);
         }
-        if self.forgotten {
+        if self.forgotten || waited + time >= self.kept {
             // A server that never saw the call answers so many questions about it before it is silent.
             time = sum([time, self.silence, self.keepalive.saturating_mul(2 + EARLY_ANSWERS)]);
         }

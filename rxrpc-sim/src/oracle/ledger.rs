@@ -51,8 +51,10 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     records: Slab<Record>,
-    /// By number: 1 + the incarnation of the server that executed it, 0 for none.
-    executed: Vec<u32>,
+    /// By number: the incarnation of the server that executed it last, and when.
+    executed: Vec<Option<(u32, Instant)>>,
+    /// Calls that servers had at once, at most.
+    most: usize,
     /// By place in the scenario: how often calls have begun.
     begun: BTreeMap<u32, u64>,
     /// Calls that clients have begun and that have not ended there.
@@ -71,9 +73,10 @@ impl Ledger {
     /// A call begins. Its number and its place here, which its request carries.
     pub(crate) fn begin(&mut self, now: Instant, spec: u32, client: NodeId) -> (u32, u32) {
         let unique = self.executed.len() as u32;
-        self.executed.push(0);
+        self.executed.push(None);
         self.live += 1;
         *self.begun.entry(spec).or_default() += 1;
+        self.count();
         let place = self.records.insert(Record {
             unique,
             spec,
@@ -127,12 +130,20 @@ impl Ledger {
         }
     }
 
-    /// A server's application has the whole request and acts on it.
-    pub(crate) fn execute(&mut self, unique: u32, incarnation: u32, allow: &Allowances) -> Finding {
+    /// A server's application has the whole request and acts on it. Not for the second time, unless the server has
+    /// started again or has had the time to forget the connection.
+    pub(crate) fn execute(
+        &mut self,
+        now: Instant,
+        unique: u32,
+        incarnation: u32,
+        allow: &Allowances,
+    ) -> Finding {
         let executed = self.executed.get_mut(unique as usize)?;
-        let before = std::mem::replace(executed, incarnation + 1);
-        let again = before == incarnation + 1 && !allow.eviction && !allow.forgets;
-        again.then(|| (Oracle::AtMostOnce, format!("call {unique} was executed twice")))
+        let (before, at) = executed.replace((incarnation, now))?;
+        let after = now - at;
+        let again = before == incarnation && !allow.eviction && after < allow.kept;
+        again.then(|| (Oracle::AtMostOnce, format!("call {unique} was executed again after {after:?}")))
     }
 
     /// How many calls were begun.
@@ -141,7 +152,14 @@ impl Ledger {
     }
 
     fn was_executed(&self, unique: u32) -> bool {
-        self.executed.get(unique as usize).is_some_and(|e| *e > 0)
+        self.executed.get(unique as usize).is_some_and(Option::is_some)
+    }
+
+    /// How many calls may servers have now? Those that live at their clients, those of server applications, and those
+    /// that failed, of whose end their servers may not have heard.
+    fn count(&mut self) {
+        let failed = (self.ended - self.succeeded) as usize;
+        self.most = self.most.max(self.live + self.serving + failed);
     }
 
     /// A call ended at its client.
@@ -168,6 +186,7 @@ impl Ledger {
         }
         let executed = self.was_executed(record.unique) || anonymous;
         let unless = |excuse: bool, text: &str| (!excuse).then(|| text.to_string());
+        let full = allow.rejects || self.most > allow.room;
         match outcome {
             Ok(()) if !executed => Some("no server executed it".into()),
             Ok(()) => unless(record.replied || anonymous, "no server finished its reply"),
@@ -179,15 +198,16 @@ impl Ledger {
                 unless(allow.restarts || allow.eviction, "nobody broke the protocol")
             }
             // It may be served although BUSY is on its way, if a packet was sent again. But somebody was busy.
-            Err(CallError::Busy) => unless(
-                allow.rejects || allow.crowded || allow.restarts || allow.injection || allow.forgets,
-                "no server turns calls away",
-            ),
+            Err(CallError::Busy) => {
+                unless(full || allow.restarts || allow.injection, "no server turns calls away")
+            }
             Err(CallError::Network(_)) => unless(record.reported, "no error was reported"),
             Err(CallError::PeerRestarted) => {
-                let lost = impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
+                // How often a server says that it has no room is limited: a client may never hear it, and hear answers
+                // to its questions.
+                let lost = full || impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
                 unless(
-                    allow.restarts || allow.rebinding || allow.eviction || allow.forgets || lost,
+                    allow.restarts || allow.rebinding || allow.eviction || allow.forgot || lost,
                     "its server was never away",
                 )
             }
@@ -234,6 +254,7 @@ impl Ledger {
     /// A server application has a call.
     pub(crate) fn serve(&mut self) {
         self.serving += 1;
+        self.count();
     }
 
     /// A call ends at a server now. Where nothing disturbs the network, what its client's application did to it must
@@ -316,15 +337,55 @@ impl<'a> Checks<'a> {
 /// Whether somebody has reason to abort with this code.
 fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<String> {
     let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
-    let lost = allow.restarts || allow.eviction || allow.forgets || allow.rebinding;
+    let lost = allow.restarts || allow.eviction || allow.forgot || allow.rebinding;
     let excuse = match code {
         // A server that forgot the connection may have forgotten the upgrade, or take acknowledgements of the reply
         // that it has forgotten for a fault.
         AbortCode::RX_PROTOCOL_ERROR => lost || allow.rejects,
         // A server that lost its client's packets ends calls that its application never got.
         AbortCode::RX_CALL_TIMEOUT | AbortCode::RX_CALL_DEAD => true,
-        AbortCode::RX_INVALID_OPERATION => lost || gave_up,
+        AbortCode::RX_INVALID_OPERATION => lost || gave_up || allow.unknown,
         _ => gave_up || lost,
     };
     (!excuse).then(|| "nobody at the server aborted it".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Instant {
+        Instant::ORIGIN + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_call_is_executed_again_only_when_its_server_had_the_time_to_forget_it_or_has_started_again() {
+        let allow = Allowances { kept: Duration::from_secs(20), ..Allowances::default() };
+        let mut ledger = Ledger::default();
+        let (unique, _) = ledger.begin(at(0), 0, 1);
+        let mut execute = |secs, incarnation| ledger.execute(at(secs), unique, incarnation, &allow).is_some();
+        assert!(!execute(1, 0), "for the first time");
+        assert!(execute(20, 0));
+        assert!(!execute(40, 0), "forgotten");
+        assert!(!execute(41, 1), "another server");
+        assert!(execute(42, 1));
+    }
+
+    #[test]
+    fn nobody_is_told_busy_where_there_is_room_for_all_calls() {
+        for (calls, excused) in [(3, false), (4, true)] {
+            let allow = Allowances { room: 3, ..Allowances::default() };
+            let mut ledger = Ledger::default();
+            let places: Vec<u32> = (0..calls).map(|_| ledger.begin(at(0), 0, 1).1).collect();
+            let checks = Checks {
+                allow: &allow,
+                tainted: false,
+                anonymous: false,
+                crashed_client: false,
+                impatient: false,
+            };
+            let finding = ledger.end_client(places[0], Err(CallError::Busy), checks);
+            assert_eq!(finding.is_none(), excused, "{calls} calls");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod wire;
 mod work;
 
 use std::fmt;
+use std::time::Duration;
 
 use rxrpc_proto::wire::Malformed;
 use rxrpc_proto::{Fault, Instant, Outcome};
@@ -20,7 +21,8 @@ pub(crate) use limits::check_limits;
 
 use crate::coverage::Coverage;
 use crate::packet::{NodeId, Packet, node_at};
-use crate::scenario::{CallSpec, Edit, ElementKind, Mishap, Scenario, us};
+use crate::scenario::{CallSpec, Edit, ElementKind, Mishap, NodeSpec, Scenario, us};
+use crate::workload::slack;
 
 /// Which oracle found something wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -124,16 +126,20 @@ pub(crate) struct Allowances {
     pub(crate) rebinding: bool,
     /// A server may forget connections while their calls live: limits of unvalidated connections.
     pub(crate) eviction: bool,
-    /// A server may forget connections while packets of theirs are on the way.
-    pub(crate) forgets: bool,
+    /// No server forgets a connection sooner than this after its last call was over.
+    pub(crate) kept: Duration,
+    /// A server was seen to have forgotten a connection, after that time, and to begin it anew.
+    pub(crate) forgot: bool,
     /// Errors are reported to nodes.
     pub(crate) icmp: bool,
     /// Services turn calls away with codes of their own.
     pub(crate) rejects: bool,
+    /// Calls ask for services that their servers do not offer.
+    pub(crate) unknown: bool,
     /// So much is lost that a peer may seem to have forgotten a call.
     pub(crate) heavy_loss: bool,
-    /// A server may have no room for a call, be it for its own limits or for those of a service.
-    pub(crate) crowded: bool,
+    /// So many calls every server has room for, by its own limits and by those of its services.
+    pub(crate) room: usize,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
     /// Clients ask for newer services.
@@ -148,7 +154,7 @@ impl Allowances {
     /// What follows from a scenario.
     pub(crate) fn of(scenario: &Scenario) -> Self {
         use crate::scenario::ActionKind as A;
-        let mut allow = Allowances::default();
+        let mut allow = Allowances { kept: Duration::MAX, room: usize::MAX, ..Allowances::default() };
         for action in &scenario.actions {
             match action.kind {
                 A::Crash { .. } | A::Close { .. } => allow.restarts = true,
@@ -159,8 +165,11 @@ impl Allowances {
             }
         }
         allow.upgrades = scenario.calls.iter().any(|c| c.upgrade);
+        allow.unknown = scenario.calls.iter().any(|c| {
+            let server = scenario.nodes.get(usize::from(c.server));
+            server.is_some_and(|node| node.services.iter().all(|s| s.service != c.service))
+        });
         allow.busy = scenario.calls.iter().any(|c| c.retry_busy);
-        let mut longest = 0;
         for element in scenario.links.iter().flat_map(|l| &l.elements) {
             match &element.kind {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
@@ -169,31 +178,36 @@ impl Allowances {
                     allow.cut |= rules.iter().any(|r| matches!(r.mishap, Mishap::Edit(Edit::Cut(_))));
                 }
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
+                // All that carries data is lost, and questions about it are not.
+                ElementKind::Mtu(m) => allow.heavy_loss |= !m.fragment || m.fragment_loss >= 0.5,
                 // All answers are lost for a while, and what is heard then first may be of another call.
                 ElementKind::Gate(_) => allow.heavy_loss = true,
-                ElementKind::Replay { after, .. } => longest = longest.max(*after),
                 _ => {}
             }
         }
-        let jumps = scenario.actions.iter().map(|a| match a.kind {
-            A::Jump { by } => by,
-            A::Pause { lasts } => lasts,
-            _ => 0,
-        });
-        let life = longest + jumps.sum::<u64>() + 30_000_000;
-        for node in &scenario.nodes {
+        for (id, node) in (0..).zip(&scenario.nodes) {
             allow.rebinding |= node.nat.as_ref().is_some_and(|n| n.timeout > 0);
             allow.rejects |= node.services.iter().any(|s| s.reject_every > 0);
             let e = &node.endpoint;
             let few =
                 e.unvalidated_connections < 64 || e.unvalidated_per_peer < 16 || e.service_connections < 64;
-            let room = |service: &crate::scenario::ServiceSpec| service.backlog >= 64;
-            allow.crowded |= e.calls < 64 || e.calls_per_peer < 64 || few || !node.services.iter().all(room);
             allow.eviction |= e.validate_peers && few;
-            allow.forgets |= e.idle_service < life || (e.validate_peers && e.unvalidated_life < life);
+            if let Some(backlog) = node.services.iter().map(|s| s.backlog).min() {
+                allow.room = allow.room.min(backlog).min(e.calls).min(e.calls_per_peer);
+                allow.kept = allow.kept.min(kept(node, slack(scenario, id)));
+            }
         }
         allow
     }
+}
+
+/// How long the server keeps a connection without calls, in true time: less if its clock is fast or jumps, or if what
+/// it sends while a call lives is held up and seen later.
+fn kept(node: &NodeSpec, slack: Duration) -> Duration {
+    let e = &node.endpoint;
+    let life = if e.validate_peers { e.idle_service.min(e.unvalidated_life) } else { e.idle_service };
+    let fast = 1_000_000 + u64::from(node.clock.drift_ppm.max(0).unsigned_abs());
+    Duration::from_secs_f64(us(life).saturating_sub(slack).as_secs_f64() * 1e6 / fast as f64)
 }
 
 /// All oracles of a run.
@@ -206,8 +220,6 @@ pub struct Oracles {
     timely: timely::Timely,
     amplification: amplification::Amplification,
     violations: Vec<Violation>,
-    /// A damaged packet has reached a node: nothing of content is promised from here on.
-    tainted: bool,
 }
 
 impl Oracles {
@@ -220,13 +232,12 @@ impl Oracles {
             timely: timely::Timely::new(scenario),
             amplification: amplification::Amplification::new(scenario),
             violations: Vec::new(),
-            tainted: false,
         }
     }
 
     /// Whether content can be demanded.
     pub(crate) fn is_tainted(&self) -> bool {
-        self.tainted
+        self.wire.tainted
     }
 
     /// What was found, first things first.
@@ -248,9 +259,9 @@ impl Oracles {
     }
 
     pub(crate) fn on_sent(&mut self, now: Instant, from: NodeId, packet: &Packet, coverage: &mut Coverage) {
-        let found = self.wire.on_sent(from, packet, self.tainted, &self.allow, coverage);
+        let found = self.wire.on_sent(now, from, packet, &mut self.allow, coverage);
         self.found(now, from, found);
-        if !self.tainted {
+        if !self.wire.tainted {
             let to = node_at(&packet.dst);
             let found = self.timely.on_sent(now, from, to, packet, &mut self.ledger);
             self.found(now, from, found);
@@ -272,9 +283,8 @@ impl Oracles {
         packet: &Packet,
         coverage: &mut Coverage,
     ) {
-        self.tainted |= packet.damaged;
         let found = self.wire.on_delivered(now, to, packet, coverage);
-        if !self.tainted {
+        if !self.wire.tainted {
             self.found(now, to, found);
             self.timely.on_delivered(now, to, packet, &mut self.ledger);
         }
@@ -312,7 +322,7 @@ impl Oracles {
 
     /// Whether the fault of a peer may be counted in a run like this.
     pub(crate) fn allows(&self, fault: Fault) -> bool {
-        if self.tainted || self.allow.injection {
+        if self.wire.tainted || self.allow.injection {
             return true;
         }
         match fault {
@@ -336,7 +346,7 @@ impl Oracles {
             | Fault::DataAfterLast
             | Fault::AckOutsideWindow
             | Fault::SackOverflow
-            | Fault::UnexpectedAck => self.allow.restarts || self.allow.eviction || self.allow.forgets,
+            | Fault::UnexpectedAck => self.allow.restarts || self.allow.eviction || self.allow.forgot,
             // The answer to a wish for a newer service, when the call that wished is over already.
             Fault::ServiceMismatch => self.allow.upgrades,
             _ => true,

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use rxrpc_proto::Instant;
-use rxrpc_proto::wire::{Ack, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType};
+use rxrpc_proto::wire::{Ack, AckReason, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType};
 
 use super::flight::{Flight, Order};
 use super::{Allowances, Oracle};
@@ -112,6 +112,8 @@ struct Lane {
     reply_end: Option<Instant>,
     /// It has sent something since.
     answered: bool,
+    /// Highest sequence number sent, also once nothing else is sure any more.
+    highest: u32,
     /// Packets it has sent again since it was last told of progress.
     again: u32,
     flight: Flight,
@@ -130,6 +132,7 @@ impl Lane {
             offered: 1,
             reply_end: None,
             answered: false,
+            highest: 0,
             again: 0,
             flight: Flight::NONE,
         }
@@ -139,13 +142,51 @@ impl Lane {
 #[derive(Clone, Copy, Debug)]
 struct Side {
     serial: u32,
+    /// When the connection was last seen to be there, or a call of it to live.
+    alive: Option<Instant>,
     /// It has ended a call before its time. How that is said again is limited, and an error may end others unsaid.
     aborted: bool,
     lanes: [Lane; 4],
 }
 
 impl Side {
-    const NEW: Side = Side { serial: 0, aborted: false, lanes: [Lane::new(0); 4] };
+    const NEW: Side = Side { serial: 0, alive: None, aborted: false, lanes: [Lane::new(0); 4] };
+}
+
+/// What the serial of a packet tells, after the one before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Jump {
+    /// The connection goes on.
+    None,
+    /// Its server has forgotten it, as it may, and has begun it anew.
+    Forgot,
+    /// That cannot be after this one.
+    Wrong(u32),
+}
+
+impl Side {
+    /// It sends a packet. The serials of a connection grow by little; one that was forgotten starts anew at random,
+    /// and so do the calls on it.
+    fn on_serial(&mut self, now: Instant, header: &Header, allow: &Allowances) -> Jump {
+        let before = std::mem::replace(&mut self.serial, header.serial);
+        self.aborted |= header.packet_type == PacketType::Abort;
+        let step = header.serial.wrapping_sub(before);
+        let may_forget = allow.eviction || self.alive.is_none_or(|at| now - at >= allow.kept);
+        let jump = match before {
+            0 => Jump::None,
+            _ if (1..=NEAR).contains(&step) => Jump::None,
+            _ if !header.from_client() && may_forget => Jump::Forgot,
+            _ => Jump::Wrong(before),
+        };
+        if jump == Jump::Forgot {
+            self.lanes = self.lanes.map(|lane| Lane { arrived: lane.arrived, ..Lane::new(lane.call) });
+        }
+        // Who sends data has a call. An acknowledgement may as well be of a call that is not there.
+        if jump == Jump::Forgot || header.packet_type == PacketType::Data {
+            self.alive = Some(now);
+        }
+        jump
+    }
 }
 
 /// A connection, the client's side first.
@@ -172,6 +213,8 @@ impl Hasher for Plain {
 }
 
 pub(super) struct Wire {
+    /// A damaged packet has reached a node: nothing of content is promised from here on.
+    pub(super) tainted: bool,
     connections: HashMap<u64, Connection, BuildHasherDefault<Plain>>,
     /// By node.
     incarnations: Vec<u32>,
@@ -187,6 +230,7 @@ pub(super) fn key(header: &Header) -> u64 {
 impl Wire {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Wire {
+            tainted: false,
             connections: HashMap::default(),
             incarnations: vec![0; scenario.nodes.len()],
             answers_within: answers_within(scenario),
@@ -215,61 +259,48 @@ impl Wire {
 
     pub(super) fn on_sent(
         &mut self,
+        now: Instant,
         from: NodeId,
         packet: &Packet,
-        tainted: bool,
-        allow: &Allowances,
+        allow: &mut Allowances,
         coverage: &mut Coverage,
     ) -> Finding {
-        let Ok((header, rest)) = Header::parse(&packet.bytes) else {
-            return Some((Oracle::Format, "a packet without a header".into()));
+        let (header, body) = match parse(packet) {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => return None,
+            Err(finding) => return Some(finding),
         };
-        if packet.bytes.len() > LARGEST {
-            return Some((Oracle::Format, format!("{} bytes in a packet", packet.bytes.len())));
+        if header.serial == 0 {
+            return check_stateless(&header, &body);
         }
-        let body = match Body::parse(&header, rest) {
-            Ok(body) => body,
-            Err(_) if header.packet_type == PacketType::Version => return None,
-            Err(e) => return Some((Oracle::Format, format!("{e}"))),
-        };
-        if matches!(header.packet_type, PacketType::Version | PacketType::Debug) || header.serial == 0 {
-            return None;
-        }
+        let tainted = self.tainted;
         let window = self.windows.get(usize::from(from)).copied().unwrap_or(0);
         let from_client = header.from_client();
         let connection = self.connection(&header, (!from_client).then_some(from));
         let side = &mut connection.sides[usize::from(!from_client)];
+        let jump = side.on_serial(now, &header, allow);
         let lane = &mut side.lanes[header.channel()];
         lane.answered |= lane.reply_end.is_some();
-        let fresh_call = header.call_number > lane.call;
-        if fresh_call {
+        if header.call_number > lane.call {
             *lane = Lane::new(header.call_number);
         }
-        side.aborted |= header.packet_type == PacketType::Abort;
         let old_call = header.call_number < lane.call;
-        let forgetful = !from_client && (allow.eviction || allow.forgets);
-        let recreated = forgetful || (!from_client && fresh_call);
-        if forgetful && side.serial != 0 && header.serial.wrapping_sub(side.serial) > NEAR {
-            // It has forgotten the connection, and the calls on it begin anew, at a random serial.
-            side.lanes = side.lanes.map(|lane| Lane { arrived: lane.arrived, ..Lane::new(lane.call) });
+        let found = if old_call { None } else { check_anyway(lane, &body, from_client) };
+        allow.forgot |= jump == Jump::Forgot;
+        if tainted || found.is_some() {
+            return found;
         }
-        let lane = &mut side.lanes[header.channel()];
-        let serial_grows = header.serial.wrapping_sub(side.serial) as i32 > 0;
-        if side.serial != 0 && !serial_grows && !recreated && !tainted {
-            return Some((Oracle::Sequence, format!("serial {} after {}", header.serial, side.serial)));
-        }
-        side.serial = header.serial;
-        if old_call || tainted {
-            return None;
+        if let Jump::Wrong(before) = jump {
+            return Some((Oracle::Sequence, format!("serial {} after {before}", header.serial)));
         }
         match body {
+            _ if old_call => None,
             Body::Data(data) => {
-                // A server that has forgotten the connection begins it anew. And a client that was moved to a newer
-                // service heeds no acknowledgement of a server that has forgotten that.
-                let again = packet.late || forgetful || (allow.upgrades && allow.restarts);
-                check_data(lane, &data, from_client, again)
+                // A client that was moved to a newer service heeds no acknowledgement of a server that has forgotten
+                // that.
+                check_data(lane, &data, packet.late || (allow.upgrades && allow.restarts))
             }
-            Body::Ack(ack) => check_ack(lane, &ack, window, allow, coverage),
+            Body::Ack(ack) => check_ack(lane, &ack, window, coverage),
             _ => None,
         }
     }
@@ -281,6 +312,7 @@ impl Wire {
         packet: &Packet,
         coverage: &mut Coverage,
     ) -> Finding {
+        self.tainted |= packet.damaged;
         let (header, rest) = Header::parse(&packet.bytes).ok()?;
         coverage.packet(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack | PacketType::Busy);
@@ -297,6 +329,8 @@ impl Wire {
         let lane = &mut side.lanes[header.channel()];
         match body {
             Body::Data(data) => {
+                // The server has the connection from now on, if it had none before.
+                side.alive.get_or_insert(now);
                 if header.call_number > lane.call && from_client {
                     *lane = Lane::new(header.call_number);
                 }
@@ -345,9 +379,67 @@ fn answers_within(scenario: &Scenario) -> Option<Duration> {
     all_free.then(|| us(longest * 2) + Duration::from_millis(20))
 }
 
-fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) -> Finding {
-    for segment in data.segments() {
-        let Ok(segment) = segment else { return Some((Oracle::Format, "a jumbogram cut short".into())) };
+/// What a packet is, and of which form it must be. None if it is of no connection.
+fn parse(packet: &Packet) -> Result<Option<(Header, Body<'_>)>, (Oracle, String)> {
+    let wrong = |text: String| Err((Oracle::Format, text));
+    let Ok((header, rest)) = Header::parse(&packet.bytes) else {
+        return wrong("a packet without a header".into());
+    };
+    if packet.bytes.len() > LARGEST {
+        return wrong(format!("{} bytes in a packet", packet.bytes.len()));
+    }
+    match Body::parse(&header, rest) {
+        _ if matches!(header.packet_type, PacketType::Version) => Ok(None),
+        Ok(_) if header.packet_type == PacketType::Debug => Ok(None),
+        Ok(body) => Ok(Some((header, body))),
+        Err(e) => wrong(format!("{e}")),
+    }
+}
+
+/// Only what is built from the packet it answers carries no serial: refusals, and word that nothing is here of a call
+/// whose middle has come.
+fn check_stateless(header: &Header, body: &Body<'_>) -> Finding {
+    match body {
+        Body::Busy | Body::Abort(_) => {}
+        Body::Ack(ack)
+            if ack.fields.reason == AckReason::ExceedsWindow
+                && ack.fields.first_packet == 1
+                && ack.table().is_some_and(<[u8]>::is_empty) => {}
+        _ => return Some((Oracle::Format, format!("{:?} without a serial", header.packet_type))),
+    }
+    None
+}
+
+/// What must hold whatever was damaged or forged before: the form of packets, and that no storm breaks out.
+fn check_anyway(lane: &mut Lane, body: &Body<'_>, from_client: bool) -> Finding {
+    match body {
+        Body::Data(data) => {
+            for segment in data.segments() {
+                let Ok(segment) = segment else {
+                    return Some((Oracle::Format, "a jumbogram cut short".into()));
+                };
+                let ends_reply = !from_client && segment.flags.contains(Flags::LAST_PACKET);
+                if ends_reply && segment.flags.contains(Flags::REQUEST_ACK) {
+                    let text = "the last packet of a reply asks for an acknowledgement";
+                    return Some((Oracle::Format, text.into()));
+                }
+                lane.again += u32::from(segment.seq <= lane.highest);
+                lane.highest = lane.highest.max(segment.seq);
+            }
+            let storm = lane.again > STORM;
+            storm.then(|| (Oracle::Work, format!("{STORM} packets sent again without progress")))
+        }
+        Body::Ack(ack) => {
+            let Some(table) = ack.table() else { return Some((Oracle::Format, "a table cut short".into())) };
+            let octet = table.iter().find(|octet| **octet > 1)?;
+            Some((Oracle::Format, format!("octet {octet} in a table")))
+        }
+        _ => None,
+    }
+}
+
+fn check_data(lane: &mut Lane, data: &Data<'_>, again: bool) -> Finding {
+    for segment in data.segments().flatten() {
         let last = segment.flags.contains(Flags::LAST_PACKET);
         let seq = segment.seq;
         let fresh = seq > lane.sent;
@@ -373,38 +465,24 @@ fn check_data(lane: &mut Lane, data: &Data<'_>, from_client: bool, again: bool) 
             return Some((Oracle::Window, text));
         }
         if !fresh {
-            lane.again += 1;
             lane.flight.on_again(seq, segment.serial);
-        }
-        if lane.again > STORM {
-            return Some((Oracle::Work, format!("{STORM} packets sent again without progress")));
-        }
-        let asks = segment.flags.contains(Flags::REQUEST_ACK);
-        if last && !from_client && asks {
-            return Some((Oracle::Format, "the last packet of a reply asks for an acknowledgement".into()));
         }
     }
     None
 }
 
-fn check_ack(
-    lane: &mut Lane,
-    ack: &Ack<'_>,
-    window: u32,
-    allow: &Allowances,
-    coverage: &mut Coverage,
-) -> Finding {
+fn check_ack(lane: &mut Lane, ack: &Ack<'_>, window: u32, coverage: &mut Coverage) -> Finding {
     let fields = &ack.fields;
     coverage.reason(fields.reason);
     let first = fields.first_packet;
-    if first < lane.said_first && !allow.eviction && !allow.forgets {
+    if first < lane.said_first {
         return Some((Oracle::Ack, format!("firstPacket {first} after {}", lane.said_first)));
     }
     lane.said_first = lane.said_first.max(first);
     if !lane.arrived.is_below(first) {
         return Some((Oracle::Ack, format!("firstPacket {first}, packet {} is missing", lane.arrived.base)));
     }
-    let Some(table) = ack.table() else { return Some((Oracle::Format, "a table cut short".into())) };
+    let table = ack.table().unwrap_or_default();
     // What has been read makes room before the peer is told so.
     lane.offered = lane.offered.max(first.saturating_add(window));
     for (i, octet) in table.iter().enumerate() {
@@ -415,9 +493,6 @@ fn check_ack(
                 Oracle::Window,
                 format!("packet {seq} taken, the window ended at {}", lane.offered),
             ));
-        }
-        if *octet > 1 {
-            return Some((Oracle::Format, format!("octet {octet} in a table")));
         }
         if Ack::received(*octet) && !lane.arrived.has(seq) {
             return Some((Oracle::Ack, format!("packet {seq} acknowledged, which has not arrived")));
@@ -437,21 +512,4 @@ fn check_ack(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arrivals_out_of_order_are_remembered_and_move_the_base() {
-        let mut arrived = Arrived::NONE;
-        for seq in [3, 2, 200, 100] {
-            arrived.add(seq);
-        }
-        assert!(arrived.has(3) && !arrived.has(1) && !arrived.is_below(2));
-        arrived.add(1);
-        assert_eq!(arrived.base, 4);
-        assert!(arrived.has(200) && arrived.has(100) && !arrived.has(150));
-        (4..=300).for_each(|seq| arrived.add(seq));
-        assert_eq!(arrived.base, 301);
-        assert!(arrived.is_below(301) && !arrived.is_below(302));
-    }
-}
+mod tests;

@@ -83,7 +83,8 @@ pub(crate) fn execute(
     let writer = Writer::new(spec.reply.clone(), stream(unique, true), &[]);
     let allow = world.oracles.allow;
     let tainted = world.oracles.is_tainted();
-    let finding = (!tainted).then(|| world.oracles.ledger.execute(unique, incarnation, &allow));
+    let now = world.now();
+    let finding = (!tainted).then(|| world.oracles.ledger.execute(now, unique, incarnation, &allow));
     (writer, finding.flatten())
 }
 

@@ -125,7 +125,7 @@ pub(crate) struct App {
 
 /// How long word of a client's ending a call takes at most, if nothing loses, delays or holds up packets. If its reply
 /// was whole just then, that is the last acknowledgement, which waits for a next call.
-fn told_within(scenario: &Scenario) -> Option<Duration> {
+pub(crate) fn told_within(scenario: &Scenario) -> Option<Duration> {
     let calm = scenario.actions.is_empty() && scenario.links.iter().all(|link| link.elements.is_empty());
     let well = |node: &NodeSpec| {
         node.nat.is_none() && node.socket.blocked == 0.0 && node.socket.receive_buffer >= 4 << 20

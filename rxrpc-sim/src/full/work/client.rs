@@ -319,8 +319,11 @@ impl Job<'_> {
     }
 
     fn gave_up(&self, made: &Made<'_>) {
-        if let Some(record) = self.world().oracles.ledger.record(made.place) {
+        let mut world = self.world();
+        let now = world.now();
+        if let Some(record) = world.oracles.ledger.record(made.place) {
             record.client_gave_up = true;
+            record.gave_up_at = Some(now);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::Streams;
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{Arrivals, has_to_wait, judge_deadline, kinds, slack};
+use crate::workload::{Arrivals, has_to_wait, judge_deadline, kinds, slack, told_within};
 use crate::world::World;
 use job::Job;
 
@@ -37,6 +37,8 @@ pub(super) struct App {
     /// What its tasks draw from.
     streams: Streams,
     slack: Duration,
+    /// How long it takes at most until the node knows what a peer said, if nothing disturbs the network.
+    told_within: Option<Duration>,
     healed: Cell<bool>,
     incarnation: Cell<u32>,
     /// By call of the scenario, and of those that run at once: what is to be done next, unless that has begun.
@@ -119,6 +121,7 @@ impl App {
             tasks: spec.tasks.clone(),
             streams: Streams::new(Streams::new(scenario.seed).key("tasks", u64::from(spec.id))),
             slack: slack(scenario, id),
+            told_within: told_within(scenario),
             healed: Cell::new(false),
             incarnation: Cell::new(0),
             plans: RefCell::new(plans.collect()),

@@ -1,6 +1,7 @@
 //! Server code: accept or turn away, read and check, work, reply, give up.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use rxrpc_driver::{AbortCode, AcceptOptions, Call, CallError, Incoming, ServiceOptions};
 use rxrpc_proto::{Instant, Outcome};
@@ -12,7 +13,7 @@ use super::transfer::{Port, Stop, read_all, write_all};
 use super::{App, Held, Plan, Turn};
 use crate::coverage::CallStage;
 use crate::rng::Rng;
-use crate::scenario::{Ending, Micros, ServiceSpec, Transfer, us};
+use crate::scenario::{CallSpec, Ending, Micros, ServiceSpec, Transfer, us};
 use crate::workload::book::{self, Named};
 use crate::workload::transfer::{Reader, Writer};
 use crate::workload::{ANONYMOUS, HEAD, stream};
@@ -106,6 +107,11 @@ async fn decide(
         lifetime: service.lifetime,
     };
     job.serve(call, served).await;
+}
+
+/// How long the task of such a call may pause without looking at it.
+fn pauses(spec: &CallSpec) -> Micros {
+    spec.request.read_pause + spec.reply.write_pause + spec.work
 }
 
 impl Job<'_> {
@@ -223,7 +229,15 @@ impl Job<'_> {
         self.note_end(&served, outcome);
     }
 
+    /// How long it takes until a task knows that a client has ended such a call: it may pause meanwhile, or be about
+    /// to wait for another call, which may take any time.
+    fn told_within(&self, spec: Option<&CallSpec>) -> Option<Duration> {
+        let spec = spec.filter(|spec| spec.nested.is_none())?;
+        Some(self.told_within? + us(pauses(spec)))
+    }
+
     fn note_end(&self, served: &Served, outcome: Outcome) {
+        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
         self.served.borrow_mut().remove(served.key);
         let finding = {
             let mut world = self.world();
@@ -231,11 +245,13 @@ impl Job<'_> {
             world.application(self.id, u64::from(served.unique), 7 | u64::from(outcome.is_ok()) << 8);
             let wrote = served.writer.as_ref().is_some_and(|w| w.finished);
             let tainted = world.oracles.is_tainted() || (served.gave_up && outcome.is_err());
-            world.oracles.ledger.end_server(served.place, outcome, (served.has_request, wrote), tainted)
+            let late = world.oracles.ledger.judge_late_end(served.place, world.now(), self.told_within(spec));
+            let found =
+                world.oracles.ledger.end_server(served.place, outcome, (served.has_request, wrote), tainted);
+            late.or(found)
         };
         self.report(finding);
-        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
-        let paused = spec.map_or(0, |s| s.request.read_pause + s.reply.write_pause + s.work);
+        let paused = spec.map_or(0, pauses);
         let after = self.local() - served.accepted;
         // The lifetime began before, when the first packet came.
         if served.lifetime > 0 && after > us(served.lifetime) {
