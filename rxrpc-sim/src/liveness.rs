@@ -213,7 +213,7 @@ fn delays_by(mishap: Mishap) -> Micros {
 }
 
 /// Sums that no scenario makes overflow: what is too long to be counted is as long as can be.
-fn sum(parts: impl IntoIterator<Item = u64>) -> u64 {
+pub(crate) fn sum(parts: impl IntoIterator<Item = u64>) -> u64 {
     parts.into_iter().fold(0, u64::saturating_add)
 }
 

@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 10] = [
+const KEPT: [(&str, Make); 11] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -23,6 +23,7 @@ const KEPT: [(&str, Make); 10] = [
     ("an overtaken acknowledgement that answers a later packet", overtaken_acknowledgements),
     ("a request too large for its path", request_too_large_for_its_path),
     ("a time-out that sent nothing after a jump of the clock", a_time_out_that_sent_nothing),
+    ("acknowledgements held back for want of a proof", acknowledgements_held_back),
 ];
 
 #[test]
@@ -232,5 +233,39 @@ fn a_time_out_that_sent_nothing() -> Scenario {
     ] {
         s.actions.push(Action { id, at, node, kind });
     }
+    s
+}
+
+fn acknowledgements_held_back() -> Scenario {
+    let mut s = base(27_646, 2, 50, 15_013_915);
+    let loss = ElementKind::Loss(LossModel::Bernoulli { p: 0.9 });
+    let narrow = MtuSpec { mtu: 1_000, report: false, fragment: false, fragment_loss: 0.05 };
+    link(&mut s, [2, 1, 0], 50, vec![(2, loss), (3, ElementKind::Mtu(narrow))]);
+    for (id, at, request) in [
+        (4, 4_006, 0),
+        (12, 18_296, 20_158),
+        (13, 1, 0),
+        (14, 1, 0),
+        (15, 12_907, 352),
+        (18, 14_549, 0),
+        (21, 0, 0),
+        (22, 9_535, 0),
+        (25, 179, 0),
+        (26, 0, 0),
+        (27, 0, 0),
+        (30, 0, 0),
+        (34, 13_620, 24_903),
+        (35, 3_623, 0),
+    ] {
+        call(&mut s, [id, 1, 0], at, request);
+    }
+    call(&mut s, [1, 1, 0], 17_325, 0).parallel = 2;
+    let slow = &mut call(&mut s, [2, 1, 0], 0, 18_897).request;
+    (slow.write, slow.write_pause) = (75_589, 400_000);
+    call(&mut s, [6, 1, 0], 8_124, 2).repeat = 4;
+    call(&mut s, [20, 1, 0], 11_983, 13_303).parallel = 3;
+    call(&mut s, [23, 1, 0], 16_869, 0).lifetime = 200_000;
+    call(&mut s, [38, 1, 0], 0, 8).reply.len = 3_102;
+    s.calls.sort_by_key(|call| call.id);
     s
 }

@@ -141,6 +141,16 @@ impl AckPolicy {
         self.ping.then_some(DueAck { reason: AckReason::Ping, serial: 0 })
     }
 
+    /// What is owed has to wait until the peer has paid for it. A peer that asked measures its path by the answer, so
+    /// from here on it is one that was put off (QUIRKS.md#rtt-memory).
+    pub(crate) fn hold_back(&mut self) {
+        if let Some((reason, _)) = &mut self.due
+            && *reason != AckReason::ExceedsWindow
+        {
+            *reason = AckReason::Delay;
+        }
+    }
+
     /// `ack` went out.
     pub(crate) fn on_sent(&mut self, ack: DueAck) {
         if ack.reason == AckReason::Ping {
@@ -208,6 +218,20 @@ mod tests {
         policy.on_data(IN_ORDER, true, 3, SOON);
         policy.on_data(IN_ORDER, true, 4, SOON);
         assert_eq!(policy.next(), due(AckReason::Requested, 4));
+    }
+
+    #[test]
+    fn an_ack_that_is_held_back_says_that_it_was_put_off_and_a_new_reason_counts_again() {
+        let mut policy = AckPolicy::default();
+        policy.on_data(IN_ORDER, true, 3, SOON);
+        policy.hold_back();
+        assert_eq!(policy.next(), due(AckReason::Delay, 3));
+        policy.on_data(IN_ORDER, true, 4, SOON);
+        assert_eq!(policy.next(), due(AckReason::Requested, 4));
+        // Who sent beyond the window is to know, whenever.
+        policy.on_data(Arrival::BeyondWindow, false, 5, SOON);
+        policy.hold_back();
+        assert_eq!(policy.next(), due(AckReason::ExceedsWindow, 5));
     }
 
     #[test]

@@ -247,6 +247,11 @@ impl Endpoint {
         let entries = call.recv.table().len() + call.revocable() as usize;
         let size = HEADER_LEN + ack_body_len(entries, true);
         if !self.may_join(now, place, Class::Ack, size, batch) {
+            if batch.blocked
+                && let Some(call) = self.calls.get_mut(key as usize)
+            {
+                call.ack.hold_back();
+            }
             return true;
         }
         self.write_ack(now, key, place, due, batch.buf);

@@ -124,7 +124,7 @@ pub(crate) struct Allowances {
     pub(crate) restarts: bool,
     /// Address translators make new mappings.
     pub(crate) rebinding: bool,
-    /// A server may forget connections while their calls live: limits of unvalidated connections.
+    /// A server may have forgotten connections whose calls lived: it has had more than it has room for.
     pub(crate) eviction: bool,
     /// No server forgets a connection sooner than this after its last call was over.
     pub(crate) kept: Duration,
@@ -189,9 +189,6 @@ impl Allowances {
             allow.rebinding |= node.nat.as_ref().is_some_and(|n| n.timeout > 0);
             allow.rejects |= node.services.iter().any(|s| s.reject_every > 0);
             let e = &node.endpoint;
-            let few =
-                e.unvalidated_connections < 64 || e.unvalidated_per_peer < 16 || e.service_connections < 64;
-            allow.eviction |= e.validate_peers && few;
             if let Some(backlog) = node.services.iter().map(|s| s.backlog).min() {
                 allow.room = allow.room.min(backlog).min(e.calls).min(e.calls_per_peer);
                 allow.kept = allow.kept.min(kept(node, slack(scenario, id)));
@@ -284,6 +281,7 @@ impl Oracles {
         coverage: &mut Coverage,
     ) {
         let found = self.wire.on_delivered(now, to, packet, coverage);
+        self.allow.eviction |= self.wire.is_crowded(to);
         if !self.wire.tainted {
             self.found(now, to, found);
             self.timely.on_delivered(now, to, packet, &mut self.ledger);

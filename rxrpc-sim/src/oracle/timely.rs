@@ -13,7 +13,7 @@ use rxrpc_proto::wire::{AckReason, Body, Data, Header, PacketType};
 use super::wire::{Plain, key};
 use super::work::{Kind, Work};
 use super::{Ledger, Oracle};
-use crate::liveness::{latest, strangest};
+use crate::liveness::{latest, strangest, sum};
 use crate::packet::{NodeId, Packet, node_at};
 use crate::scenario::{LinkSpec, Scenario, us};
 use crate::workload::{head_of, slack};
@@ -92,12 +92,13 @@ impl Timely {
         let one_way = |from: usize, to: usize| {
             let of = |l: &&LinkSpec| (usize::from(l.from), usize::from(l.to)) == (from, to);
             let link = scenario.links.iter().find(of);
-            us(link.map_or(scenario.delay, |l| l.delay + strangest(l) + latest(l)))
+            us(link.map_or(scenario.delay, |l| sum([l.delay, strangest(l), latest(l)])))
         };
         let count = nodes.len();
         let round_trip = |i: usize| {
             let (a, b) = (i / count, i % count);
-            one_way(a, b) + one_way(b, a) + nodes[a].slack + nodes[b].slack + Duration::from_micros(100)
+            let parts = [one_way(a, b), one_way(b, a), nodes[a].slack, nodes[b].slack];
+            parts.into_iter().fold(Duration::from_micros(100), Duration::saturating_add)
         };
         let round_trips = (0..count * count).map(round_trip).collect();
         let (met, work) = (vec![false; count * count], Work::new(count));
@@ -156,7 +157,7 @@ impl Timely {
         if self.met.get(path).is_none_or(|met| *met) {
             // The round trip may have been measured. An estimate that began with a third of the first time-out, which
             // contained the server's work, grows by a sixth before samples of the path bring it down.
-            base = (base * 6 / 5).max(times.rto_min).max(*self.round_trips.get(path)? * SAMPLES);
+            base = (base * 6 / 5).max(times.rto_min).max(self.round_trips.get(path)?.saturating_mul(SAMPLES));
         }
         let most = base.saturating_mul(1 << end.waits.min(20)).min(times.rto_max);
         end.waits += 1;

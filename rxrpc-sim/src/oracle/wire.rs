@@ -212,6 +212,22 @@ impl Hasher for Plain {
     }
 }
 
+/// How many connections a node has had as a server since it started, and for how many it surely has room.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    had: usize,
+    for_all: usize,
+}
+
+impl Room {
+    fn of(node: &NodeSpec) -> Self {
+        let e = &node.endpoint;
+        let strangers = e.unvalidated_connections.min(e.unvalidated_per_peer);
+        let for_all = e.service_connections.min(if e.validate_peers { strangers } else { usize::MAX });
+        Room { had: 0, for_all }
+    }
+}
+
 pub(super) struct Wire {
     /// A damaged packet has reached a node: nothing of content is promised from here on.
     pub(super) tainted: bool,
@@ -219,6 +235,7 @@ pub(super) struct Wire {
     /// By node.
     incarnations: Vec<u32>,
     windows: Vec<u32>,
+    rooms: Vec<Room>,
     /// How long clients may take to acknowledge the end of a reply, if nothing keeps them from it.
     answers_within: Option<Duration>,
 }
@@ -235,11 +252,18 @@ impl Wire {
             incarnations: vec![0; scenario.nodes.len()],
             answers_within: answers_within(scenario),
             windows: scenario.nodes.iter().map(|n| n.endpoint.window).collect(),
+            rooms: scenario.nodes.iter().map(Room::of).collect(),
         }
+    }
+
+    /// Whether the server may have had to forget a connection for want of room.
+    pub(super) fn is_crowded(&self, server: NodeId) -> bool {
+        self.rooms.get(usize::from(server)).is_some_and(|room| room.had > room.for_all)
     }
 
     pub(super) fn on_restart(&mut self, node: NodeId) {
         self.incarnations[usize::from(node)] += 1;
+        self.rooms[usize::from(node)].had = 0;
     }
 
     fn connection(&mut self, header: &Header, server: Option<NodeId>) -> &mut Connection {
@@ -252,6 +276,9 @@ impl Wire {
                 connection.sides[1] = Side::NEW;
                 connection.server = Some(server);
                 connection.incarnation = incarnation;
+                if let Some(room) = self.rooms.get_mut(usize::from(server)) {
+                    room.had += 1;
+                }
             }
         }
         connection
