@@ -142,7 +142,7 @@ impl Ledger {
     }
 
     fn judge_client(&self, record: &Record, outcome: Outcome, checks: Checks<'_>) -> Option<String> {
-        let Checks { allow, tainted, anonymous, crashed_client, impatient } = checks;
+        let Checks { allow, tainted, anonymous, crashed_client, impatient, disturbed, limited } = checks;
         if tainted || crashed_client {
             return None;
         }
@@ -173,7 +173,10 @@ impl Ledger {
             }
             Err(CallError::EndpointClosed) => unless(allow.restarts, "its endpoint was not closed"),
             Err(CallError::Timeout(TimeoutKind::RequestGap)) => Some("only servers wait for requests".into()),
-            Err(CallError::Timeout(_)) => None,
+            Err(CallError::Timeout(TimeoutKind::Lifetime)) => unless(limited, "it has no lifetime"),
+            Err(CallError::Timeout(TimeoutKind::Silence)) => {
+                unless(impatient || disturbed, "nothing kept its server from answering")
+            }
             Err(_) => Some("nothing leads to that".into()),
         }
     }
@@ -250,13 +253,24 @@ pub(crate) struct Checks<'a> {
     pub(crate) crashed_client: bool,
     /// It takes for silence what is shorter than the pauses of a peer that works.
     pub(crate) impatient: bool,
+    /// Something was done to its two nodes, or to what they sent each other, that explains a silence.
+    pub(crate) disturbed: bool,
+    /// It has a lifetime.
+    pub(crate) limited: bool,
 }
 
 impl<'a> Checks<'a> {
     /// Nothing can be demanded.
-    #[cfg(feature = "full")]
     pub(crate) fn none(allow: &'a Allowances) -> Self {
-        Checks { allow, tainted: false, anonymous: true, crashed_client: true, impatient: true }
+        Checks {
+            allow,
+            tainted: false,
+            anonymous: true,
+            crashed_client: true,
+            impatient: true,
+            disturbed: true,
+            limited: true,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must always hold. Every oracle is on in every run.
 
 mod amplification;
+mod disturbance;
 mod figures;
 mod flight;
 mod ledger;
@@ -8,17 +9,19 @@ mod limits;
 mod wire;
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use rxrpc_proto::wire::Malformed;
 use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Ledger, Record};
-pub(crate) use limits::check_limits;
+pub(crate) use limits::Limits;
 
 use crate::coverage::Coverage;
 use crate::packet::{NodeId, Packet};
-use crate::scenario::{CallSpec, Edit, ElementKind, Mishap, Scenario, us};
+use crate::scenario::{CallSpec, Edit, ElementKind, Micros, Mishap, Scenario, us};
 
 /// Which oracle found something wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -131,6 +134,8 @@ pub(crate) struct Allowances {
     pub(crate) crowded: bool,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
+    /// Clients have connections for single calls.
+    pub(crate) exclusive: bool,
     /// Clients ask for newer services.
     pub(crate) upgrades: bool,
     /// Attackers send packets.
@@ -154,6 +159,7 @@ impl Allowances {
             }
         }
         allow.upgrades = scenario.calls.iter().any(|c| c.upgrade);
+        allow.exclusive = scenario.calls.iter().any(|c| c.exclusive);
         allow.busy = scenario.calls.iter().any(|c| c.retry_busy);
         let mut longest = 0;
         for element in scenario.links.iter().flat_map(|l| &l.elements) {
@@ -199,6 +205,8 @@ pub struct Oracles {
     pub(crate) figures: Figures,
     wire: wire::Wire,
     amplification: amplification::Amplification,
+    /// What was done to the nodes and their packets, and when.
+    pub(crate) disturbances: disturbance::Disturbances,
     violations: Vec<Violation>,
     /// A damaged packet has reached a node: nothing of content is promised from here on.
     tainted: bool,
@@ -212,6 +220,7 @@ impl Oracles {
             figures: Figures::default(),
             wire: wire::Wire::new(scenario),
             amplification: amplification::Amplification::new(scenario),
+            disturbances: disturbance::Disturbances::new(scenario),
             violations: Vec::new(),
             tainted: false,
         }
@@ -220,6 +229,11 @@ impl Oracles {
     /// Whether content can be demanded.
     pub(crate) fn is_tainted(&self) -> bool {
         self.tainted
+    }
+
+    /// Whether an address may ever have proved itself to the node.
+    pub(crate) fn was_proved(&self, node: NodeId, addr: SocketAddr) -> bool {
+        self.amplification.was_proved(node, addr)
     }
 
     /// What was found, first things first.
@@ -243,7 +257,7 @@ impl Oracles {
     pub(crate) fn on_sent(&mut self, now: Instant, from: NodeId, packet: &Packet, coverage: &mut Coverage) {
         let found = self.wire.on_sent(from, packet, self.tainted, &self.allow, coverage);
         self.found(now, from, found);
-        let found = self.amplification.on_sent(from, packet, coverage);
+        let found = self.amplification.on_sent(now, from, packet, coverage);
         self.found(now, from, found);
     }
 
@@ -259,7 +273,7 @@ impl Oracles {
         if !self.tainted {
             self.found(now, to, found);
         }
-        self.amplification.on_delivered(to, packet);
+        self.amplification.on_delivered(now, to, packet);
     }
 
     /// A call of this kind has ended at its client: what did it carry, and was it in time?
@@ -284,6 +298,26 @@ impl Oracles {
         })
     }
 
+    /// Whether something was done to the two ends of a call, or to what they sent each other, for which a client may
+    /// have heard nothing for `silence`, and have been told so `later`.
+    pub(crate) fn explains_silence(
+        &mut self,
+        now: Instant,
+        place: u32,
+        call: &CallSpec,
+        [silence, later]: [Micros; 2],
+    ) -> bool {
+        let silence = us(silence);
+        let begun = self.ledger.record(place).map_or(now, |r| r.begun);
+        // Clocks differ, and timers are late. And what was lost just before the peer was heard for the last time may
+        // be what it would have answered.
+        let window = silence * 5 / 4 + us(later) + Duration::from_secs(1);
+        let since = Instant::ORIGIN + now.saturating_duration_since(Instant::ORIGIN).saturating_sub(window);
+        // A packet passes several elements on its way there and back, and a keepalive is due before.
+        self.disturbances.leaves(call.server, begun)
+            || self.disturbances.any([call.client, call.server], since, silence / 16)
+    }
+
     /// A node starts again: it knows nothing of before.
     pub(crate) fn on_restart(&mut self, node: NodeId) {
         self.wire.on_restart(node);
@@ -295,11 +329,15 @@ impl Oracles {
         if self.tainted || self.allow.injection {
             return true;
         }
+        let Allowances { restarts, eviction, forgets, rebinding, crowded, upgrades, cut, .. } = self.allow;
+        let lost = restarts || eviction || forgets;
+        // No wildcard: whoever adds a fault decides here.
         match fault {
             // Keepalives have the shape of a reply that nobody asked for, and are counted as that.
             Fault::Malformed(Malformed::VersionNotRequest) => true,
-            Fault::Malformed(_) => self.allow.cut,
+            Fault::Malformed(_) => cut,
             Fault::Jumbo(_) => false,
+            // No peer of ours does that, whatever becomes of its packets.
             Fault::UnusableSource
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch
@@ -316,10 +354,28 @@ impl Oracles {
             | Fault::DataAfterLast
             | Fault::AckOutsideWindow
             | Fault::SackOverflow
-            | Fault::UnexpectedAck => self.allow.restarts || self.allow.eviction || self.allow.forgets,
+            | Fault::UnexpectedAck => lost,
+            // Only a server that knew the call has acknowledged what lets its client go on.
+            Fault::MidCallStart | Fault::ServerForgot => lost || rebinding,
             // The answer to a wish for a newer service, when the call that wished is over already.
-            Fault::ServiceMismatch => self.allow.upgrades,
-            _ => true,
+            Fault::ServiceMismatch => upgrades,
+            // The endpoint was told to close.
+            Fault::Closed => restarts,
+            Fault::NoRoom | Fault::NoRoomForConnection => crowded,
+            Fault::AddressUnproven => rebinding,
+            // Applications call what they like, and go on until they are told.
+            Fault::ServiceNotOffered | Fault::ServiceNotOfferedLate => true,
+            // Packets that are late or come twice, or that cross with the end of their call or connection.
+            Fault::NoClientConnection
+            | Fault::NoServiceConnection
+            | Fault::AncientCall
+            | Fault::FinishedCall
+            | Fault::NoCall
+            | Fault::UnknownServiceCall
+            | Fault::DuplicateData
+            | Fault::StaleAck => true,
+            // A window that was offered closes when what is held is larger than it looked.
+            Fault::BeyondWindow => true,
         }
     }
 }

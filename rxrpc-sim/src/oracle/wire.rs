@@ -159,7 +159,7 @@ struct Connection {
 
 /// The keys are random enough to be their own hash.
 #[derive(Default)]
-struct Plain(u64);
+pub(super) struct Plain(u64);
 
 impl Hasher for Plain {
     fn finish(&self) -> u64 {
@@ -180,7 +180,7 @@ pub(super) struct Wire {
     answers_within: Option<Duration>,
 }
 
-fn key(header: &Header) -> u64 {
+pub(super) fn key(header: &Header) -> u64 {
     u64::from(header.epoch) << 32 | u64::from(header.connection_id())
 }
 
