@@ -136,6 +136,8 @@ pub(crate) struct Allowances {
     pub(crate) busy: bool,
     /// Clients have connections for single calls.
     pub(crate) exclusive: bool,
+    /// One client opens more connections at once than a stranger may have.
+    pub(crate) throng: bool,
     /// Clients ask for newer services.
     pub(crate) upgrades: bool,
     /// Attackers send packets.
@@ -159,6 +161,7 @@ impl Allowances {
             }
         }
         allow.upgrades = scenario.calls.iter().any(|c| c.upgrade);
+        allow.throng = scenario.calls.iter().any(|c| c.exclusive && c.parallel >= 16);
         allow.exclusive = scenario.calls.iter().any(|c| c.exclusive);
         allow.busy = scenario.calls.iter().any(|c| c.retry_busy);
         let mut longest = 0;
@@ -329,7 +332,8 @@ impl Oracles {
         if self.tainted || self.allow.injection {
             return true;
         }
-        let Allowances { restarts, eviction, forgets, rebinding, crowded, upgrades, cut, .. } = self.allow;
+        let Allowances { restarts, eviction, forgets, rebinding, crowded, throng, upgrades, cut, .. } =
+            self.allow;
         let lost = restarts || eviction || forgets;
         // No wildcard: whoever adds a fault decides here.
         match fault {
@@ -361,7 +365,9 @@ impl Oracles {
             Fault::ServiceMismatch => upgrades,
             // The endpoint was told to close.
             Fault::Closed => restarts,
-            Fault::NoRoom | Fault::NoRoomForConnection => crowded,
+            Fault::NoRoom => crowded,
+            // It comes again, perhaps after a proof.
+            Fault::NoRoomForConnection => crowded || throng,
             Fault::AddressUnproven => rebinding,
             // Applications call what they like, and go on until they are told.
             Fault::ServiceNotOffered | Fault::ServiceNotOfferedLate => true,
