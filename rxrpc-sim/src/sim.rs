@@ -345,7 +345,8 @@ impl Sim {
             observer.note(now, Some(action.node), &format!("{:?}", action.kind));
         }
         self.world.oracles.disturbances.on_node(action.node, now + lasts(&action.kind));
-        if let ActionKind::Crash { .. } | ActionKind::Close { .. } = action.kind {
+        // A clock that jumps may end, all at once, the server's calls and what it remembers of them.
+        if let ActionKind::Crash { .. } | ActionKind::Close { .. } | ActionKind::Jump { .. } = action.kind {
             self.world.oracles.disturbances.on_restart(action.node, now + lasts(&action.kind));
         }
         let control = match &action.kind {

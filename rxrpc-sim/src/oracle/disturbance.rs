@@ -25,7 +25,8 @@ pub(crate) struct Disturbances {
     pairs: Vec<Pair>,
     /// By node: until when it was paused, down, blocked or attacked, or its clock or address changed.
     struck: Vec<Option<Instant>>,
-    /// By node: until when it went away for the last time. It knows nothing of calls from before.
+    /// By node: until when it went away, or when its clock jumped, for the last time. It may know nothing of calls
+    /// from before.
     restarted: Vec<Option<Instant>>,
     /// By node: it may leave a client without an answer.
     shuts_out: Vec<bool>,
@@ -51,7 +52,7 @@ impl Disturbances {
         }
     }
 
-    /// The node goes away and comes back then.
+    /// The node goes away and comes back then, or its clock jumps.
     pub(crate) fn on_restart(&mut self, node: NodeId, at: Instant) {
         if let Some(restarted) = self.restarted.get_mut(usize::from(node)) {
             *restarted = (*restarted).max(Some(at));
