@@ -44,6 +44,11 @@ pub struct CallStats {
     pub peer_window: u32,
     /// Packets in flight.
     pub in_flight: u32,
+    /// Bytes received that the application has not read, with what it costs to hold them: what
+    /// [`Limits::receive_per_call`](crate::Limits::receive_per_call) limits.
+    pub unread: usize,
+    /// Bytes written that the peer has not acknowledged for good.
+    pub unacknowledged: usize,
 }
 
 /// A call's names, its state and its counters in one piece, from

@@ -27,6 +27,9 @@ const MOST_AT_ONCE: u64 = 1_000_000;
 /// After the last call everything must have expired within this.
 const DRAIN: Duration = Duration::from_secs(4 * 3600);
 
+/// A node that closes is gone after this at the latest.
+const LINGERS: Duration = Duration::from_secs(3);
+
 /// How far a run has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Phase {
@@ -352,6 +355,11 @@ impl Sim {
         if let Some(observer) = &mut self.world.observer {
             observer.note(now, Some(action.node), &format!("{:?}", action.kind));
         }
+        self.world.oracles.disturbances.on_node(action.node, now + lasts(&action.kind));
+        // A clock that jumps may end, all at once, the server's calls and what it remembers of them.
+        if let ActionKind::Crash { .. } | ActionKind::Close { .. } | ActionKind::Jump { .. } = action.kind {
+            self.world.oracles.disturbances.on_restart(action.node, now + lasts(&action.kind));
+        }
         let control = match &action.kind {
             ActionKind::Pause { lasts } => Control::Pause(*lasts),
             ActionKind::Crash { lasts } => Control::Crash(*lasts),
@@ -502,6 +510,18 @@ fn lay_links(scenario: &Scenario, elements: &mut Vec<Box<dyn Element>>) -> Vec<V
         }
     }
     chains
+}
+
+/// How long an action goes on. An endpoint that is closed answers for a while before it goes.
+fn lasts(kind: &ActionKind) -> Duration {
+    match kind {
+        ActionKind::Close { lasts } => us(*lasts) + LINGERS,
+        ActionKind::Pause { lasts } | ActionKind::Crash { lasts } | ActionKind::Block { lasts } => us(*lasts),
+        ActionKind::Jump { .. }
+        | ActionKind::Rebind
+        | ActionKind::ForgeIcmp { .. }
+        | ActionKind::Inject { .. } => Duration::ZERO,
+    }
 }
 
 fn link_between(scenario: &Scenario, from: usize, to: usize) -> Option<&LinkSpec> {

@@ -1,6 +1,7 @@
 //! What all parts of a run share: time, what happens next, packets, trace, oracles, counts.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rxrpc_proto::wire::{Header, PacketType};
 use rxrpc_proto::{CallInfo, Event, Instant, NetworkError, Wake};
@@ -124,7 +125,10 @@ impl World {
                 packet.hop = 0;
                 self.ready.push_back(packet);
             }
-            None => self.lose(packet, LossReason::NoRoute),
+            None => {
+                packet.chain = u32::from(from) * u32::from(self.nodes) + u32::from(from);
+                self.lose(packet, LossReason::NoRoute);
+            }
         }
     }
 
@@ -153,8 +157,16 @@ impl World {
             return self.forward(packet);
         }
         packet.hop = packet.hop.saturating_add(1);
+        self.held(at, at - self.now, &packet);
         let key = self.flights.insert(packet) as u32;
         self.queue.push(at, Happening::Packet(key));
+    }
+
+    /// A packet is held back `by` so much, until then.
+    pub(crate) fn held(&mut self, until: Instant, by: Duration, packet: &Packet) {
+        if !packet.copy {
+            self.oracles.disturbances.on_held(until, by, packet.chain);
+        }
     }
 
     /// A copy of the packet, to be sent on as well.
@@ -167,13 +179,22 @@ impl World {
     /// The packet's bytes were changed.
     pub fn damaged(&mut self, packet: &mut Packet) {
         packet.damaged = true;
+        self.changed(packet);
         self.observe(packet, Fate::Damaged);
+    }
+
+    /// The packet is not what was sent, or says something else than its sender.
+    pub(crate) fn changed(&mut self, packet: &Packet) {
+        self.oracles.disturbances.on_lost(self.now, packet.chain);
     }
 
     /// The packet is lost.
     pub fn lose(&mut self, packet: Packet, reason: LossReason) {
         self.trace.add(Record::Lost, self.now.as_nanos(), u32::from(reason as u8), packet.id, 0);
         self.coverage.loss(reason);
+        if !packet.copy && packet.origin.is_some() {
+            self.oracles.disturbances.on_lost(self.now, packet.chain);
+        }
         self.observe(&packet, Fate::Lost(reason));
         self.pool.give(packet.bytes);
     }

@@ -3,8 +3,8 @@
 //! `FINDINGS.md` tells what was wrong in each. A new one is made with `--example keep`.
 
 use rxrpc_sim::scenario::{
-    Action, ActionKind, Aqm, CallSpec, Damage, Distribution, ElementKind, ElementSpec, LinkSpec, LossModel,
-    MtuSpec, RateSpec, ServiceSpec, SocketSpec, Transfer, VersionSpec,
+    Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, LinkSpec,
+    LossModel, MtuSpec, RateSpec, ServiceSpec, SocketSpec, Transfer, VersionSpec,
 };
 use rxrpc_sim::{Scenario, Sim};
 
@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 11] = [
+const KEPT: [(&str, Make); 12] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -24,6 +24,7 @@ const KEPT: [(&str, Make); 11] = [
     ("a request too large for its path", request_too_large_for_its_path),
     ("a time-out that sent nothing after a jump of the clock", a_time_out_that_sent_nothing),
     ("acknowledgements held back for want of a proof", acknowledgements_held_back),
+    ("an hour measured as a round trip", an_hour_as_a_round_trip),
 ];
 
 #[test]
@@ -35,6 +36,12 @@ fn nothing_that_once_failed_fails_again() {
         })
         .collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_server_whose_clock_jumps_may_forget_a_call_and_say_nothing_of_it() {
+    let report = Sim::new(call_lost_in_a_jump()).run();
+    assert_eq!(report.violations, []);
 }
 
 fn base(seed: u64, nodes: usize, delay: u64, heal_at: u64) -> Scenario {
@@ -267,5 +274,31 @@ fn acknowledgements_held_back() -> Scenario {
     call(&mut s, [23, 1, 0], 16_869, 0).lifetime = 200_000;
     call(&mut s, [38, 1, 0], 0, 8).reply.len = 3_102;
     s.calls.sort_by_key(|call| call.id);
+    s
+}
+
+fn an_hour_as_a_round_trip() -> Scenario {
+    let mut s = base(42_865, 3, 20_000, 7_191_589);
+    s.nodes[0].services = vec![turns_away(1)];
+    s.nodes[2].clock = ClockSpec { skew: 0, drift_ppm: -200, granularity: 1_000, late: 30_000 };
+    let by = Distribution::Pareto { least: 5_000, shape: 1.2, most: 2_000_000 };
+    let delay = ElementKind::Delay { by, correlation: 0.9, ordered: false };
+    link(&mut s, [2, 0, 2], 20_000, vec![(4, delay)]);
+    link(&mut s, [5, 1, 2], 20_000, vec![(6, ElementKind::Loss(LossModel::Bernoulli { p: 0.9 }))]);
+    call(&mut s, [16, 2, 1], 43_317, 0);
+    call(&mut s, [17, 2, 0], 1_593_705, 88).retry_busy = true;
+    let kind = ActionKind::Jump { by: 3_600_000_000 };
+    s.actions.push(Action { id: 1, at: 7_147_012, node: 2, kind });
+    s
+}
+
+fn call_lost_in_a_jump() -> Scenario {
+    let mut s = base(34_904, 2, 20_000, 1_420_080);
+    let replay = ElementKind::Replay { p: 0.0125, after: 15_000_000 };
+    link(&mut s, [1, 0, 1], 20_000, vec![(2, replay)]);
+    call(&mut s, [0, 1, 0], 0, 136).work = 5_000_000;
+    for (id, at) in [(3, 965_421), (5, 1_420_080)] {
+        s.actions.push(Action { id, at, node: 0, kind: ActionKind::Jump { by: 3_600_000_000 } });
+    }
     s
 }

@@ -240,6 +240,8 @@ impl Call {
             peer_window: self.send.peer_window,
             in_flight: self.send.in_flight,
             bytes_received: self.recv.received(),
+            unread: self.recv.held_total(),
+            unacknowledged: self.send.buffer.len(),
             ..self.stats
         }
     }

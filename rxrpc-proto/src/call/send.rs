@@ -92,7 +92,8 @@ pub(crate) struct SendHalf {
     held: bool,
     /// A random number since the peer turned the call away at once, 0 before.
     spread: u32,
-    /// A time-out is not longer than this, or than the round trip.
+    /// A time-out is not longer than this, a quarter of the silence that ends the call; or than the round trip, up to
+    /// half of it.
     longest_timeout: Duration,
     pub(crate) timer: Option<LossTimer>,
     /// firstPacket and previousPacket of the last acknowledgement that was used.
@@ -397,7 +398,9 @@ impl SendHalf {
     /// Start the retransmission time-out anew. It must not outlast the silence that ends the call
     /// (QUIRKS.md#time-out-ends-before-the-call).
     pub(crate) fn arm_timeout(&mut self, now: Instant, bounds: &RtoBounds, rtt: &Rtt) {
-        let longest = self.longest_timeout.max(rtt.smoothed().unwrap_or(bounds.initial));
+        // Half of the silence leaves the answer the other half, however slow the path looks.
+        let round_trip = rtt.smoothed().map_or(bounds.initial, |rtt| rtt.min(self.longest_timeout * 2));
+        let longest = self.longest_timeout.max(round_trip);
         let mut wait = rtt.rto(bounds, self.backoff).min(longest);
         if self.una == 1 && self.soft_acked == 0 {
             // All or half of it, or something in between (QUIRKS.md#busy-is-told).

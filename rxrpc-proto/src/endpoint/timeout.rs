@@ -72,13 +72,16 @@ impl Endpoint {
         self.touch(key);
     }
 
-    /// A question that the path had the time to answer was not. If all that was sent is acknowledged, but none of it
-    /// for good, the peer may have dropped it, and the news of that was lost: it is sent again.
+    /// A question that the path had the time to answer was not, or the call hears nothing for half of its silence, if
+    /// the path looks as slow as that. If all that was sent is acknowledged, but none of it for good, the peer may have
+    /// dropped it, and the news of that was lost: it is sent again.
     fn doubt(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Some(peer) = self.peers.get(call.peer as usize) else { return };
-        let answer_by = call.ping.map(|(_, asked)| asked + peer.rtt.rto(&self.bounds, 0));
-        if answer_by.is_some_and(|by| by <= now) && call.send.is_acked_softly() {
+        let Some((_, asked)) = call.ping else { return };
+        let answer_by = asked + peer.rtt.rto(&self.bounds, 0);
+        let answer_by = call.deadlines.half_silent().map_or(answer_by, |half| half.min(answer_by));
+        if answer_by <= now && call.send.is_acked_softly() {
             call.send.on_doubt(now, &peer.path_times());
         }
     }

@@ -6,6 +6,9 @@ use crate::time::Instant;
 
 /// How long a minimum counts before a newer, larger one replaces it.
 const MIN_WINDOW: Duration = Duration::from_secs(300);
+/// Longest round trip that is believed, three times the usual silence. Who measures more has stood still, or its clock
+/// has leapt.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Finest difference the time-out relies on.
 const GRANULARITY: Duration = Duration::from_millis(1);
 /// Samples after which the estimate needs no more asking for.
@@ -32,8 +35,12 @@ pub(crate) struct Rtt {
 }
 
 impl Rtt {
-    /// Take a measured round trip: a serial of ours that came back.
+    /// Take a measured round trip: a serial of ours that came back. One that no path takes is not used: time-outs
+    /// would come too late for long (QUIRKS.md#rtt-memory).
     pub(crate) fn sample(&mut self, now: Instant, rtt: Duration) {
+        if rtt > LONGEST {
+            return;
+        }
         self.note_min(now, rtt);
         self.samples = self.samples.saturating_add(1).min(ENOUGH);
         match self.smoothed {
@@ -168,6 +175,15 @@ mod tests {
         let before = rtt.rto(&BOUNDS, 0);
         rtt.implicit_sample(Instant::ORIGIN, ms(1), &BOUNDS);
         assert!(rtt.rto(&BOUNDS, 0) <= before);
+    }
+
+    #[test]
+    fn what_no_path_takes_is_not_measured() {
+        let mut rtt = Rtt::default();
+        rtt.sample(Instant::ORIGIN, LONGEST + GRANULARITY);
+        assert_eq!((rtt.smoothed(), rtt.min(), rtt.is_settled()), (None, None, false));
+        rtt.sample(Instant::ORIGIN, LONGEST);
+        assert_eq!((rtt.smoothed(), rtt.rto(&BOUNDS, 0)), (Some(LONGEST), ms(60_000)));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::work::App;
 use crate::net::{Control, Element};
 use crate::node::{check_faults, check_leftovers, count_clock_faults};
 use crate::observer::LossReason;
-use crate::oracle::{Oracle, check_limits};
+use crate::oracle::{Limits, Oracle};
 use crate::packet::{NodeId, Packet, inside, reaches};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
@@ -261,7 +261,9 @@ impl FullNode {
     }
 
     fn check(&self, world: &mut World) {
-        if let Some((oracle, text)) = check_limits(&self.spec.endpoint, &self.stats()) {
+        let calls = self.node.0.endpoint.borrow().as_ref().map_or_else(Vec::new, |e| e.calls());
+        let limits = Limits { node: self.node.id(), spec: &self.spec.endpoint, oracles: &world.oracles };
+        if let Some((oracle, text)) = limits.check(&self.stats(), calls.into_iter()) {
             world.violation(Some(self.node.id()), oracle, text);
         }
     }

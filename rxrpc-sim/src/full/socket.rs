@@ -234,7 +234,9 @@ impl Socket {
         let socket = &self.spec.socket;
         let free = self.blocked_until.is_none_or(|until| until <= self.now);
         if free && !self.healed && socket.blocked > 0.0 && self.rngs[0].chance(socket.blocked) {
-            self.blocked_until = Some(self.now + us(socket.blocked_for));
+            let until = self.now + us(socket.blocked_for);
+            self.blocked_until = Some(until);
+            self.lent.borrow_mut().oracles.disturbances.on_node(self.node, until);
             self.fault("send-blocked");
         }
         if self.blocked_until.is_some_and(|until| self.now < until) {

@@ -38,6 +38,7 @@ impl Nat {
         let expired = |m: &Mapping| self.spec.timeout > 0 && m.used + life <= now;
         if !self.healed && self.mapping.as_ref().is_some_and(expired) {
             world.coverage.fault("nat-timeout");
+            world.oracles.disturbances.on_node(self.node, now);
             self.mapping = None;
         }
     }

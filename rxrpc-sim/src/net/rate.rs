@@ -112,8 +112,10 @@ impl Rate {
 
     fn serve(&mut self, now: Instant, world: &mut World) {
         while self.busy_until <= now {
+            let since = self.queue.front().map_or(now, |(since, _)| *since);
             let Some(packet) = self.dequeue(now, world) else { return };
             self.busy_until = now + self.time_for(packet.ip_len());
+            world.held(self.busy_until, self.busy_until - since, &packet);
             world.forward_at(self.busy_until, packet);
         }
     }

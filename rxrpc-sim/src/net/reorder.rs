@@ -74,7 +74,9 @@ impl Element for ByGap {
         self.seen = self.seen.wrapping_add(1);
         if !self.healed && self.seen.is_multiple_of(self.every) {
             world.coverage.fault("reorder-gap");
-            self.held.push_back(Held { packet, gap: self.gap, until: now + us(self.at_most) });
+            let by = us(self.at_most);
+            world.held(now + by, by, &packet);
+            self.held.push_back(Held { packet, gap: self.gap, until: now + by });
             return;
         }
         world.forward(packet);

@@ -64,6 +64,7 @@ impl Element for Script {
             Some(Mishap::Drop) => world.lose(packet, LossReason::Script),
             Some(Mishap::Edit(what)) => {
                 edit(&mut packet, what);
+                world.changed(&packet);
                 world.forward(packet);
             }
             Some(Mishap::Delay(by)) => world.forward_at(now + us(by), packet),

@@ -18,7 +18,7 @@ pub(crate) use judge::{check_faults, check_leftovers, count_clock_faults};
 
 use crate::net::{Control, Element};
 use crate::observer::LossReason;
-use crate::oracle::{Oracle, check_limits};
+use crate::oracle::{Limits, Oracle};
 use crate::packet::{NodeId, Packet, inside, reaches};
 use crate::rng::{Rng, Streams};
 use crate::scenario::{NodeSpec, Scenario, us};
@@ -204,7 +204,9 @@ impl DirectNode {
         let [blocked, gso] = &mut self.rngs;
         if socket.blocked > 0.0 && blocked.chance(socket.blocked) {
             world.coverage.fault("send-blocked");
-            self.blocked_until = Some(now + us(socket.blocked_for));
+            let until = now + us(socket.blocked_for);
+            self.blocked_until = Some(until);
+            world.oracles.disturbances.on_node(self.id, until);
             return true;
         }
         if transmit.datagrams() > 1 && socket.gso_refused > 0.0 && gso.chance(socket.gso_refused) {
@@ -263,7 +265,8 @@ impl DirectNode {
 
     fn check(&self, world: &mut World) {
         let stats = self.endpoint.stats();
-        if let Some((oracle, text)) = check_limits(&self.spec.endpoint, &stats) {
+        let limits = Limits { node: self.id, spec: &self.spec.endpoint, oracles: &world.oracles };
+        if let Some((oracle, text)) = limits.check(&stats, self.endpoint.call_infos()) {
             world.violation(Some(self.id), oracle, text);
         }
     }

@@ -1,90 +1,152 @@
 //! A peer that has not proved its address gets at most three times what it sent, headers counted.
 //!
+//! The proof is an ACK from there that names a serial which was sent there, and it holds for `validated_for`. Which of
+//! the serials an endpoint takes (a PING it waits for, a packet in flight) is not followed: a proof may be counted here
+//! that the endpoint did not take. So what was received counts from the beginning, not from the last proof.
+//!
 //! Headers are those of IPv4, whatever the family: endpoints count them so (`proof-of-address` in QUIRKS.md). With the
 //! larger ones of IPv6 the limit would be looser for whoever sends more packets than he gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use rxrpc_proto::Instant;
 use rxrpc_proto::wire::{Body, Header, PacketType};
 
 use super::Oracle;
+use super::wire::{Plain, key};
 use crate::coverage::{Coverage, Limit};
 use crate::packet::{IP_UDP, NodeId, Packet};
-use crate::scenario::Scenario;
+use crate::scenario::{NodeSpec, Scenario, us};
 
 /// What a node has exchanged with an address.
 #[derive(Clone, Copy, Debug, Default)]
 struct Account {
     received: u64,
+    /// Since the last proof, and not while it held.
     sent: u64,
-    /// It has answered, or the node began the exchange: nothing is limited.
-    trusted: bool,
+    /// When the proof ends, if there ever was one.
+    until: Option<Instant>,
 }
+
+impl Account {
+    fn holds(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+}
+
+/// Serials of a connection that were sent to an address: the first and the last.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    addr: SocketAddr,
+    first: u32,
+    last: u32,
+}
+
+impl Named {
+    fn has(&self, serial: u32) -> bool {
+        serial.wrapping_sub(self.first) <= self.last.wrapping_sub(self.first)
+    }
+}
+
+/// Addresses of one client that are remembered, at most: it moves when its translator forgets it.
+const ADDRESSES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Amplification {
     accounts: BTreeMap<(NodeId, SocketAddr), Account>,
-    /// By node: it holds back at all.
-    validates: Vec<bool>,
-    /// By node: the address that was found trusted last, which most packets are for.
-    last: Vec<Option<SocketAddr>>,
+    /// By sender and connection.
+    serials: HashMap<(NodeId, u64), Vec<Named>, BuildHasherDefault<Plain>>,
+    /// By node: how long a proof holds, if it wants any.
+    holds_for: Vec<Option<Duration>>,
+}
+
+/// How long a proof holds at a node in true time. A jump of its clock only makes that shorter, and so does the repair
+/// of a clock that is slow.
+fn holds_for(node: &NodeSpec) -> Duration {
+    let slow = node.clock.drift_ppm.min(0);
+    let rate = (1e6 + slow as f64) / 1e6;
+    us(node.endpoint.validated_for).div_f64(rate) + Duration::from_micros(1)
 }
 
 impl Amplification {
     pub(super) fn new(scenario: &Scenario) -> Self {
-        let validates: Vec<bool> = scenario.nodes.iter().map(|n| n.endpoint.validate_peers).collect();
-        Amplification { accounts: BTreeMap::new(), last: vec![None; validates.len()], validates }
+        let holds_for = |n: &NodeSpec| n.endpoint.validate_peers.then(|| holds_for(n));
+        Amplification {
+            accounts: BTreeMap::new(),
+            serials: HashMap::default(),
+            holds_for: scenario.nodes.iter().map(holds_for).collect(),
+        }
     }
 
     pub(super) fn on_restart(&mut self, node: NodeId) {
         self.accounts.retain(|(n, _), _| *n != node);
-        self.last[usize::from(node)] = None;
+        self.serials.retain(|(n, _), _| *n != node);
     }
 
-    fn is_known_good(&self, (node, addr): &(NodeId, SocketAddr)) -> bool {
-        self.last.get(usize::from(*node)) == Some(&Some(*addr))
+    fn holds_for(&self, node: NodeId) -> Option<Duration> {
+        *self.holds_for.get(usize::from(node))?
     }
 
-    fn note(&mut self, (node, addr): (NodeId, SocketAddr), trusted: bool) {
-        if let Some(last) = self.last.get_mut(usize::from(node)).filter(|_| trusted) {
-            *last = Some(addr);
-        }
+    pub(super) fn was_proved(&self, node: NodeId, addr: SocketAddr) -> bool {
+        self.accounts.get(&(node, addr)).is_some_and(|account| account.until.is_some())
     }
 
-    pub(super) fn on_delivered(&mut self, to: NodeId, packet: &Packet) {
-        let key = (to, packet.src);
-        if self.is_known_good(&key) {
-            return;
-        }
-        let account = self.accounts.entry(key).or_default();
+    pub(super) fn on_delivered(&mut self, now: Instant, to: NodeId, packet: &Packet) {
+        let Some(holds_for) = self.holds_for(to) else { return };
+        let account = self.accounts.entry((to, packet.src)).or_default();
         account.received += counted(packet);
-        // An acknowledgement that names a serial may be the proof; that it is right is the endpoint's business.
-        account.trusted |= names_serial(&packet.bytes);
-        let trusted = account.trusted;
-        self.note(key, trusted);
+        let Some((connection, serial)) = names(&packet.bytes) else { return };
+        let Some(named) = self.serials.get(&(to, connection)) else { return };
+        // A client that has moved may answer at its new address, once that is proved, what was sent to the old one.
+        let was_proved = account.until.is_some();
+        if named.iter().any(|n| (n.addr == packet.src || was_proved) && n.has(serial)) {
+            account.until = account.until.max(Some(now + holds_for));
+            account.sent = 0;
+        }
+    }
+
+    fn note_serial(&mut self, from: NodeId, to: SocketAddr, header: &Header) {
+        let all = self.serials.entry((from, key(header))).or_default();
+        let serial = header.serial;
+        // A server that has forgotten the connection begins it anew, at a random serial; all before is forgotten then.
+        let near = |n: &Named| serial.wrapping_sub(n.last) < 1 << 16 || n.has(serial);
+        if !all.iter().any(near) {
+            all.clear();
+        }
+        match all.iter_mut().find(|n| n.addr == to) {
+            Some(named) if named.has(serial) => {}
+            Some(named) => named.last = serial,
+            None => {
+                all.truncate(ADDRESSES - 1);
+                all.insert(0, Named { addr: to, first: serial, last: serial });
+            }
+        }
     }
 
     pub(super) fn on_sent(
         &mut self,
+        now: Instant,
         from: NodeId,
         packet: &Packet,
         coverage: &mut Coverage,
     ) -> Option<(Oracle, String)> {
-        let key = (from, packet.dst);
-        if self.is_known_good(&key) || !self.validates.get(usize::from(from)).is_some_and(|v| *v) {
+        self.holds_for(from)?;
+        let header = Header::parse(&packet.bytes).map(|(header, _)| header).ok();
+        let numbered = header.filter(|h| h.serial != 0);
+        if let Some(header) = &numbered {
+            self.note_serial(from, packet.dst, header);
+        }
+        // A call of its own is nobody's answer. What answers a stranger has no serial, whichever side it is for.
+        let is_ours = numbered.is_some_and(|h| h.from_client());
+        if is_ours || header.is_some_and(|h| h.packet_type == PacketType::Version) {
             return None;
         }
-        let account = self.accounts.entry(key).or_default();
-        let header = Header::parse(&packet.bytes).map(|(header, _)| header);
-        let (is_version, is_ours) = match header {
-            Ok(h) => (h.packet_type == PacketType::Version, h.from_client()),
-            Err(_) => (false, false),
-        };
-        account.trusted |= is_ours;
-        if account.trusted || is_version {
-            let trusted = account.trusted;
-            self.note(key, trusted);
+        let account = self.accounts.entry((from, packet.dst)).or_default();
+        // What the socket did not take for a while was made when a proof may have held.
+        if account.holds(now) || (packet.late && account.until.is_some()) {
             return None;
         }
         account.sent += counted(packet);
@@ -102,7 +164,36 @@ fn counted(packet: &Packet) -> u64 {
     (packet.bytes.len() + IP_UDP) as u64
 }
 
-fn names_serial(bytes: &[u8]) -> bool {
-    let Ok((header, rest)) = Header::parse(bytes) else { return false };
-    matches!(Body::parse(&header, rest), Ok(Body::Ack(ack)) if ack.fields.serial != 0)
+/// The connection and the serial that an ACK names, if it is one that does.
+fn names(bytes: &[u8]) -> Option<(u64, u32)> {
+    let (header, rest) = Header::parse(bytes).ok()?;
+    if header.packet_type != PacketType::Ack {
+        return None;
+    }
+    let Ok(Body::Ack(ack)) = Body::parse(&header, rest) else { return None };
+    (ack.fields.serial != 0).then(|| (key(&header), ack.fields.serial))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serials_between_the_first_and_the_last_are_named_though_they_wrap() {
+        let addr = crate::packet::inside(0, false);
+        let named = Named { addr, first: u32::MAX - 1, last: 3 };
+        assert!(named.has(u32::MAX - 1) && named.has(0) && named.has(3));
+        assert!(!named.has(4) && !named.has(u32::MAX - 2));
+    }
+
+    #[test]
+    fn a_proof_holds_longer_by_a_slow_clock() {
+        let mut scenario = Scenario::new(1, 2);
+        let node = &mut scenario.nodes[0];
+        let right = holds_for(node);
+        node.clock.drift_ppm = -100_000;
+        assert!(holds_for(node) > right);
+        node.clock.drift_ppm = 100_000;
+        assert_eq!(holds_for(node), right);
+    }
 }

@@ -162,6 +162,11 @@ impl Ledger {
         self.most = self.most.max(self.live + self.serving + failed);
     }
 
+    /// Whether a server may have had no room for a call.
+    pub(super) fn is_full(&self, allow: &Allowances) -> bool {
+        self.most > allow.room
+    }
+
     /// A call ended at its client.
     pub(crate) fn end_client(&mut self, place: u32, outcome: Outcome, checks: Checks<'_>) -> Finding {
         let record = self.records.get_mut(place as usize)?;
@@ -180,13 +185,13 @@ impl Ledger {
     }
 
     fn judge_client(&self, record: &Record, outcome: Outcome, checks: Checks<'_>) -> Option<String> {
-        let Checks { allow, tainted, anonymous, crashed_client, impatient } = checks;
+        let Checks { allow, tainted, anonymous, crashed_client, impatient, disturbed, limited } = checks;
         if tainted || crashed_client {
             return None;
         }
         let executed = self.was_executed(record.unique) || anonymous;
         let unless = |excuse: bool, text: &str| (!excuse).then(|| text.to_string());
-        let full = allow.rejects || self.most > allow.room;
+        let full = allow.rejects || self.is_full(allow);
         match outcome {
             Ok(()) if !executed => Some("no server executed it".into()),
             Ok(()) => unless(record.replied || anonymous, "no server finished its reply"),
@@ -213,7 +218,10 @@ impl Ledger {
             }
             Err(CallError::EndpointClosed) => unless(allow.restarts, "its endpoint was not closed"),
             Err(CallError::Timeout(TimeoutKind::RequestGap)) => Some("only servers wait for requests".into()),
-            Err(CallError::Timeout(_)) => None,
+            Err(CallError::Timeout(TimeoutKind::Lifetime)) => unless(limited, "it has no lifetime"),
+            Err(CallError::Timeout(TimeoutKind::Silence)) => {
+                unless(impatient || disturbed, "nothing kept its server from answering")
+            }
             Err(_) => Some("nothing leads to that".into()),
         }
     }
@@ -324,13 +332,24 @@ pub(crate) struct Checks<'a> {
     pub(crate) crashed_client: bool,
     /// It takes for silence what is shorter than the pauses of a peer that works.
     pub(crate) impatient: bool,
+    /// Something was done to its two nodes, or to what they sent each other, that explains a silence.
+    pub(crate) disturbed: bool,
+    /// It has a lifetime.
+    pub(crate) limited: bool,
 }
 
 impl<'a> Checks<'a> {
     /// Nothing can be demanded.
-    #[cfg(feature = "full")]
     pub(crate) fn none(allow: &'a Allowances) -> Self {
-        Checks { allow, tainted: false, anonymous: true, crashed_client: true, impatient: true }
+        Checks {
+            allow,
+            tainted: false,
+            anonymous: true,
+            crashed_client: true,
+            impatient: true,
+            disturbed: true,
+            limited: true,
+        }
     }
 }
 
@@ -377,13 +396,8 @@ mod tests {
             let allow = Allowances { room: 3, ..Allowances::default() };
             let mut ledger = Ledger::default();
             let places: Vec<u32> = (0..calls).map(|_| ledger.begin(at(0), 0, 1).1).collect();
-            let checks = Checks {
-                allow: &allow,
-                tainted: false,
-                anonymous: false,
-                crashed_client: false,
-                impatient: false,
-            };
+            let checks =
+                Checks { anonymous: false, crashed_client: false, impatient: false, ..Checks::none(&allow) };
             let finding = ledger.end_client(places[0], Err(CallError::Busy), checks);
             assert_eq!(finding.is_none(), excused, "{calls} calls");
         }

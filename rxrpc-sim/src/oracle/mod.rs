@@ -1,6 +1,7 @@
 //! What must always hold. Every oracle is on in every run.
 
 mod amplification;
+mod disturbance;
 mod figures;
 mod flight;
 mod ledger;
@@ -10,18 +11,19 @@ mod wire;
 mod work;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use rxrpc_proto::wire::Malformed;
+use rxrpc_proto::wire::{INITIAL_WINDOW, Malformed};
 use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Finding, Ledger, Record};
-pub(crate) use limits::check_limits;
+pub(crate) use limits::Limits;
 
 use crate::coverage::Coverage;
 use crate::packet::{NodeId, Packet, node_at};
-use crate::scenario::{CallSpec, Edit, ElementKind, Mishap, NodeSpec, Scenario, us};
+use crate::scenario::{CallSpec, Edit, ElementKind, Micros, Mishap, NodeSpec, Scenario, us};
 use crate::workload::slack;
 
 /// Which oracle found something wrong.
@@ -142,6 +144,10 @@ pub(crate) struct Allowances {
     pub(crate) room: usize,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
+    /// Some server takes fewer packets than clients begin with.
+    pub(crate) small_window: bool,
+    /// Clients have connections for single calls.
+    pub(crate) exclusive: bool,
     /// Clients ask for newer services.
     pub(crate) upgrades: bool,
     /// Attackers send packets.
@@ -169,6 +175,7 @@ impl Allowances {
             let server = scenario.nodes.get(usize::from(c.server));
             server.is_some_and(|node| node.services.iter().all(|s| s.service != c.service))
         });
+        allow.exclusive = scenario.calls.iter().any(|c| c.exclusive);
         allow.busy = scenario.calls.iter().any(|c| c.retry_busy);
         for element in scenario.links.iter().flat_map(|l| &l.elements) {
             match &element.kind {
@@ -189,6 +196,7 @@ impl Allowances {
             allow.rebinding |= node.nat.as_ref().is_some_and(|n| n.timeout > 0);
             allow.rejects |= node.services.iter().any(|s| s.reject_every > 0);
             let e = &node.endpoint;
+            allow.small_window |= e.window < INITIAL_WINDOW;
             if let Some(backlog) = node.services.iter().map(|s| s.backlog).min() {
                 allow.room = allow.room.min(backlog).min(e.calls).min(e.calls_per_peer);
                 allow.kept = allow.kept.min(kept(node, slack(scenario, id)));
@@ -216,6 +224,8 @@ pub struct Oracles {
     wire: wire::Wire,
     timely: timely::Timely,
     amplification: amplification::Amplification,
+    /// What was done to the nodes and their packets, and when.
+    pub(crate) disturbances: disturbance::Disturbances,
     violations: Vec<Violation>,
 }
 
@@ -228,6 +238,7 @@ impl Oracles {
             wire: wire::Wire::new(scenario),
             timely: timely::Timely::new(scenario),
             amplification: amplification::Amplification::new(scenario),
+            disturbances: disturbance::Disturbances::new(scenario),
             violations: Vec::new(),
         }
     }
@@ -235,6 +246,11 @@ impl Oracles {
     /// Whether content can be demanded.
     pub(crate) fn is_tainted(&self) -> bool {
         self.wire.tainted
+    }
+
+    /// Whether an address may ever have proved itself to the node.
+    pub(crate) fn was_proved(&self, node: NodeId, addr: SocketAddr) -> bool {
+        self.amplification.was_proved(node, addr)
     }
 
     /// What was found, first things first.
@@ -263,7 +279,7 @@ impl Oracles {
             let found = self.timely.on_sent(now, from, to, packet, &mut self.ledger);
             self.found(now, from, found);
         }
-        let found = self.amplification.on_sent(from, packet, coverage);
+        let found = self.amplification.on_sent(now, from, packet, coverage);
         self.found(now, from, found);
     }
 
@@ -286,7 +302,7 @@ impl Oracles {
             self.found(now, to, found);
             self.timely.on_delivered(now, to, packet, &mut self.ledger);
         }
-        self.amplification.on_delivered(to, packet);
+        self.amplification.on_delivered(now, to, packet);
     }
 
     /// A call of this kind has ended at its client: what did it carry, and was it in time?
@@ -311,6 +327,27 @@ impl Oracles {
         })
     }
 
+    /// Whether something was done to the two ends of a call, or to what they sent each other, for which a client may
+    /// have heard nothing for `silence`, and have been told so `later`.
+    pub(crate) fn explains_silence(
+        &mut self,
+        now: Instant,
+        place: u32,
+        call: &CallSpec,
+        [silence, later]: [Micros; 2],
+    ) -> bool {
+        let silence = us(silence);
+        let begun = self.ledger.record(place).map_or(now, |r| r.begun);
+        // Clocks differ, and timers are late. And what was lost just before the peer was heard for the last time may
+        // be what it would have answered.
+        let window = silence * 5 / 4 + us(later) + Duration::from_secs(1);
+        let since = Instant::ORIGIN + now.saturating_duration_since(Instant::ORIGIN).saturating_sub(window);
+        // A packet passes several elements on its way there and back, and a keepalive is due before.
+        self.allow.eviction
+            || self.disturbances.leaves(call.server, begun)
+            || self.disturbances.any([call.client, call.server], since, silence / 16)
+    }
+
     /// A node starts again: it knows nothing of before.
     pub(crate) fn on_restart(&mut self, node: NodeId) {
         self.wire.on_restart(node);
@@ -323,11 +360,15 @@ impl Oracles {
         if self.wire.tainted || self.allow.injection {
             return true;
         }
+        let Allowances { restarts, eviction, forgot, rebinding, upgrades, cut, .. } = self.allow;
+        let lost = restarts || eviction || forgot;
+        // No wildcard: whoever adds a fault decides here.
         match fault {
             // Keepalives have the shape of a reply that nobody asked for, and are counted as that.
             Fault::Malformed(Malformed::VersionNotRequest) => true,
-            Fault::Malformed(_) => self.allow.cut,
+            Fault::Malformed(_) => cut,
             Fault::Jumbo(_) => false,
+            // No peer of ours does that, whatever becomes of its packets.
             Fault::UnusableSource
             | Fault::UnsupportedSecurity
             | Fault::SecurityMismatch
@@ -344,10 +385,32 @@ impl Oracles {
             | Fault::DataAfterLast
             | Fault::AckOutsideWindow
             | Fault::SackOverflow
-            | Fault::UnexpectedAck => self.allow.restarts || self.allow.eviction || self.allow.forgot,
+            | Fault::UnexpectedAck => lost,
+            // Only a server that knew the call has acknowledged what lets its client go on; unless clients begin with
+            // more packets than it takes.
+            Fault::MidCallStart => lost || rebinding || self.allow.small_window,
+            Fault::ServerForgot => lost || rebinding,
             // The answer to a wish for a newer service, when the call that wished is over already.
-            Fault::ServiceMismatch => self.allow.upgrades,
-            _ => true,
+            Fault::ServiceMismatch => upgrades,
+            // The endpoint was told to close.
+            Fault::Closed => restarts,
+            Fault::NoRoom => self.ledger.is_full(&self.allow),
+            // It comes again, perhaps after a proof.
+            Fault::NoRoomForConnection => eviction,
+            Fault::AddressUnproven => rebinding,
+            // Applications call what they like, and go on until they are told.
+            Fault::ServiceNotOffered | Fault::ServiceNotOfferedLate => true,
+            // Packets that are late or come twice, or that cross with the end of their call or connection.
+            Fault::NoClientConnection
+            | Fault::NoServiceConnection
+            | Fault::AncientCall
+            | Fault::FinishedCall
+            | Fault::NoCall
+            | Fault::UnknownServiceCall
+            | Fault::DuplicateData
+            | Fault::StaleAck => true,
+            // A window that was offered closes when what is held is larger than it looked.
+            Fault::BeyondWindow => true,
         }
     }
 }

@@ -256,6 +256,12 @@ impl Wire {
         }
     }
 
+    /// The server says that nothing is here of a call: has it had the time to forget its connection?
+    fn may_have_forgotten(&self, now: Instant, header: &Header, allow: &Allowances) -> bool {
+        let alive = self.connections.get(&key(header)).and_then(|connection| connection.sides[1].alive);
+        alive.is_some_and(|at| now - at >= allow.kept)
+    }
+
     /// Whether the server may have had to forget a connection for want of room.
     pub(super) fn is_crowded(&self, server: NodeId) -> bool {
         self.rooms.get(usize::from(server)).is_some_and(|room| room.had > room.for_all)
@@ -298,6 +304,7 @@ impl Wire {
             Err(finding) => return Some(finding),
         };
         if header.serial == 0 {
+            allow.forgot |= matches!(body, Body::Ack(_)) && self.may_have_forgotten(now, &header, allow);
             return check_stateless(&header, &body);
         }
         let tainted = self.tainted;

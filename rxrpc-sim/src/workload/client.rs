@@ -197,7 +197,16 @@ impl App {
         let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
         let impatient = is_impatient(&self.scenario, limits[1]);
         let anonymous = book::is_anonymous(call);
-        let checks = Checks { allow: &allow, tainted, anonymous, crashed_client: false, impatient };
+        let disturbed = reach.world.oracles.explains_silence(reach.now, place, call, [limits[1], 0]);
+        let checks = Checks {
+            allow: &allow,
+            tainted,
+            anonymous,
+            crashed_client: false,
+            impatient,
+            disturbed,
+            limited: limits[0] > 0,
+        };
         let silence = (us(limits[1]), self.slack);
         let ledger = &mut reach.world.oracles.ledger;
         let silent = ledger.judge_silence(Some(place), (0, outcome), reach.now, silence);
@@ -352,13 +361,7 @@ impl App {
             Ending::ClientForgets => {
                 let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
                 let allow = reach.world.oracles.allow;
-                let checks = Checks {
-                    allow: &allow,
-                    tainted: false,
-                    anonymous: true,
-                    crashed_client: true,
-                    impatient: true,
-                };
+                let checks = Checks::none(&allow);
                 reach.world.coverage.outcome(&gone);
                 let finding = reach.world.oracles.ledger.end_client(place, gone, checks);
                 self.report(reach, finding);
@@ -397,13 +400,7 @@ impl App {
         self.clients.fresh.clear();
         for call in self.clients.calls.drain().filter(|c| !c.ended) {
             let gone = Err(CallError::EndpointClosed);
-            let checks = Checks {
-                allow: &allow,
-                tainted: true,
-                anonymous: true,
-                crashed_client: true,
-                impatient: true,
-            };
+            let checks = Checks { tainted: true, ..Checks::none(&allow) };
             let _ = world.oracles.ledger.end_client(call.place, gone, checks);
         }
     }

@@ -280,14 +280,18 @@ impl Job<'_> {
             world.coverage.outcome(&outcome);
             world.application(self.id, u64::from(made.unique), 2 | u64::from(outcome.is_ok()) << 8);
             let allow = world.oracles.allow;
+            let (now, place) = (world.now(), made.place);
+            let times = [limits[1], made.pause()];
+            let disturbed = world.oracles.explains_silence(now, place, made.spec, times);
             let checks = Checks {
                 tainted: world.oracles.is_tainted(),
                 anonymous: book::is_anonymous(made.spec),
                 crashed_client: false,
                 impatient: is_impatient(&self.scenario, limits[1]),
+                disturbed,
+                limited: limits[0] > 0,
                 ..Checks::none(&allow)
             };
-            let (now, place) = (world.now(), made.place);
             let late = world.oracles.note_end(now, place, made.spec, outcome);
             world.oracles.ledger.end_client(place, outcome, checks).or(late)
         };
