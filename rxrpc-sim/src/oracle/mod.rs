@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rxrpc_proto::wire::Malformed;
+use rxrpc_proto::wire::{INITIAL_WINDOW, Malformed};
 use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
@@ -140,6 +140,8 @@ pub(crate) struct Allowances {
     pub(crate) throng: bool,
     /// Clients ask for newer services.
     pub(crate) upgrades: bool,
+    /// A window is smaller than what a client may send before it knows of any.
+    pub(crate) narrow: bool,
     /// Attackers send packets.
     pub(crate) injection: bool,
     /// Packets are cut short on purpose, as an implementation of old would have sent them.
@@ -189,6 +191,7 @@ impl Allowances {
             allow.rebinding |= node.nat.as_ref().is_some_and(|n| n.timeout > 0);
             allow.rejects |= node.services.iter().any(|s| s.reject_every > 0);
             let e = &node.endpoint;
+            allow.narrow |= e.window < INITIAL_WINDOW;
             let few =
                 e.unvalidated_connections < 64 || e.unvalidated_per_peer < 16 || e.service_connections < 64;
             let room = |service: &crate::scenario::ServiceSpec| service.backlog >= 64;
@@ -332,8 +335,9 @@ impl Oracles {
         if self.tainted || self.allow.injection {
             return true;
         }
-        let Allowances { restarts, eviction, forgets, rebinding, crowded, throng, upgrades, cut, .. } =
-            self.allow;
+        let Allowances {
+            restarts, eviction, forgets, rebinding, crowded, throng, upgrades, narrow, cut, ..
+        } = self.allow;
         let lost = restarts || eviction || forgets;
         // No wildcard: whoever adds a fault decides here.
         match fault {
@@ -359,8 +363,10 @@ impl Oracles {
             | Fault::AckOutsideWindow
             | Fault::SackOverflow
             | Fault::UnexpectedAck => lost,
-            // Only a server that knew the call has acknowledged what lets its client go on.
-            Fault::MidCallStart | Fault::ServerForgot => lost || rebinding,
+            // Only a server that knew the call has acknowledged what lets its client go on. But if the first packet
+            // is lost, the others that a client sends before it is told of a window may be beyond a small one.
+            Fault::MidCallStart => lost || rebinding || narrow,
+            Fault::ServerForgot => lost || rebinding,
             // The answer to a wish for a newer service, when the call that wished is over already.
             Fault::ServiceMismatch => upgrades,
             // The endpoint was told to close.
