@@ -137,7 +137,7 @@ impl<'a> Bounds<'a> {
         if self.tight {
             time = sum([time, self.keepalive.saturating_mul(2 + packets.min(200))]);
         }
-        if self.forgotten || waited + time >= self.kept {
+        if self.forgotten || sum([waited, time]) >= self.kept {
             // A server that never saw the call answers so many questions about it before it is silent.
             time = sum([time, self.silence, self.keepalive.saturating_mul(2 + EARLY_ANSWERS)]);
         }

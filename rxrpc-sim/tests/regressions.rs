@@ -44,6 +44,12 @@ fn a_server_whose_clock_jumps_may_forget_a_call_and_say_nothing_of_it() {
     assert_eq!(report.violations, []);
 }
 
+#[test]
+fn a_client_may_send_more_than_a_small_window_before_it_knows_of_it() {
+    let report = Sim::new(first_packet_lost_at_a_small_window()).run();
+    assert_eq!(report.violations, []);
+}
+
 fn base(seed: u64, nodes: usize, delay: u64, heal_at: u64) -> Scenario {
     Scenario { delay, heal_at, ..Scenario::new(seed, nodes) }
 }
@@ -300,5 +306,14 @@ fn call_lost_in_a_jump() -> Scenario {
     for (id, at) in [(3, 965_421), (5, 1_420_080)] {
         s.actions.push(Action { id, at, node: 0, kind: ActionKind::Jump { by: 3_600_000_000 } });
     }
+    s
+}
+
+fn first_packet_lost_at_a_small_window() -> Scenario {
+    let mut s = base(138_280, 2, 1_000, 0);
+    s.nodes.iter_mut().for_each(|node| node.endpoint.validate_peers = false);
+    s.nodes[0].endpoint.window = 1;
+    link(&mut s, [2, 1, 0], 1_000, vec![(2, ElementKind::Loss(LossModel::Bernoulli { p: 0.5 }))]);
+    call(&mut s, [7, 1, 0], 0, 1_753);
     s
 }

@@ -144,12 +144,12 @@ pub(crate) struct Allowances {
     pub(crate) room: usize,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
-    /// Some server takes fewer packets than clients begin with.
-    pub(crate) small_window: bool,
     /// Clients have connections for single calls.
     pub(crate) exclusive: bool,
     /// Clients ask for newer services.
     pub(crate) upgrades: bool,
+    /// A window is smaller than what a client may send before it knows of any.
+    pub(crate) narrow: bool,
     /// Attackers send packets.
     pub(crate) injection: bool,
     /// Packets are cut short on purpose, as an implementation of old would have sent them.
@@ -196,7 +196,7 @@ impl Allowances {
             allow.rebinding |= node.nat.as_ref().is_some_and(|n| n.timeout > 0);
             allow.rejects |= node.services.iter().any(|s| s.reject_every > 0);
             let e = &node.endpoint;
-            allow.small_window |= e.window < INITIAL_WINDOW;
+            allow.narrow |= e.window < INITIAL_WINDOW;
             if let Some(backlog) = node.services.iter().map(|s| s.backlog).min() {
                 allow.room = allow.room.min(backlog).min(e.calls).min(e.calls_per_peer);
                 allow.kept = allow.kept.min(kept(node, slack(scenario, id)));
@@ -360,7 +360,7 @@ impl Oracles {
         if self.wire.tainted || self.allow.injection {
             return true;
         }
-        let Allowances { restarts, eviction, forgot, rebinding, upgrades, cut, .. } = self.allow;
+        let Allowances { restarts, eviction, forgot, rebinding, upgrades, narrow, cut, .. } = self.allow;
         let lost = restarts || eviction || forgot;
         // No wildcard: whoever adds a fault decides here.
         match fault {
@@ -386,9 +386,9 @@ impl Oracles {
             | Fault::AckOutsideWindow
             | Fault::SackOverflow
             | Fault::UnexpectedAck => lost,
-            // Only a server that knew the call has acknowledged what lets its client go on; unless clients begin with
-            // more packets than it takes.
-            Fault::MidCallStart => lost || rebinding || self.allow.small_window,
+            // Only a server that knew the call has acknowledged what lets its client go on. But if the first packet
+            // is lost, the others that a client sends before it is told of a window may be beyond a small one.
+            Fault::MidCallStart => lost || rebinding || narrow,
             Fault::ServerForgot => lost || rebinding,
             // The answer to a wish for a newer service, when the call that wished is over already.
             Fault::ServiceMismatch => upgrades,

@@ -188,6 +188,9 @@ impl Timely {
             return;
         }
         lane.ends[side].heard = true;
+        if header.packet_type == PacketType::Busy {
+            self.work.on_refused(to, lane.ends[0].top);
+        }
         // Neither a refusal nor what cannot be read is a sign of life.
         if header.packet_type == PacketType::Busy || body.is_err() {
             return;

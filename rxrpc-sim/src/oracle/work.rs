@@ -33,6 +33,8 @@ struct Account {
     sent: [u64; 5],
     /// Packets that arrived; those of a jumbogram count each.
     arrived: u64,
+    /// Packets of calls that were turned away: what had arrived of them goes again.
+    refused: u64,
     /// Timers that came due, once for each call and peer that they may have been for.
     due: u64,
 }
@@ -53,6 +55,13 @@ impl Work {
     pub(super) fn on_arrived(&mut self, node: NodeId, packets: u64) {
         if let Some(account) = self.accounts.get_mut(usize::from(node)) {
             account.arrived += packets;
+        }
+    }
+
+    /// A call of the node's is turned away that has sent so many packets.
+    pub(super) fn on_refused(&mut self, node: NodeId, packets: u32) {
+        if let Some(account) = self.accounts.get_mut(usize::from(node)) {
+            account.refused += u64::from(packets);
         }
     }
 
@@ -80,7 +89,7 @@ impl Work {
             return None;
         }
         // Each packet may be lost once without any other event: all that was sent at once goes again.
-        let lost = if kind == Kind::Again { account.sent[Kind::Fresh as usize] } else { 0 };
+        let lost = if kind == Kind::Again { account.sent[Kind::Fresh as usize] + account.refused } else { 0 };
         let (_, share) = SHARES[kind as usize];
         // Where timers are not seen, those that follow an arrival are within its share.
         let timed = matches!(kind, Kind::Ping | Kind::Again | Kind::Other);
