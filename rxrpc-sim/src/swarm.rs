@@ -51,6 +51,11 @@ pub fn scenario(seed: u64) -> Scenario {
     if rng.chance(0.05) {
         edits(&mut rng, &mut scenario);
     }
+    let mut rng = streams.stream("swarm-misuse", 0);
+    if rng.chance(0.1) {
+        scenario.nodes.iter_mut().for_each(|node| node.misuse = *rng.pick(&[0.0, 0.02, 0.2]));
+    }
+    strange(&mut streams.stream("swarm-strange", 0), &mut scenario);
     scenario
 }
 
@@ -105,6 +110,24 @@ fn blind(rng: &mut Rng, scenario: &mut Scenario) {
     for action in &mut scenario.actions {
         if let ActionKind::Inject { blind, .. } = &mut action.kind {
             *blind = rng.chance(0.3);
+        }
+    }
+}
+
+/// Some messages of routers say what nobody has a name for.
+fn strange(rng: &mut Rng, scenario: &mut Scenario) {
+    let elements =
+        scenario.links.iter_mut().flat_map(|link| &mut link.elements).filter_map(|e| match &mut e.kind {
+            ElementKind::Icmp { kind, .. } => Some(kind),
+            _ => None,
+        });
+    let forged = scenario.actions.iter_mut().filter_map(|a| match &mut a.kind {
+        ActionKind::ForgeIcmp { kind, .. } => Some(kind),
+        _ => None,
+    });
+    for kind in elements.chain(forged) {
+        if rng.chance(0.1) {
+            *kind = IcmpKind::Other(*rng.pick(&[0, 71, -1]));
         }
     }
 }

@@ -261,7 +261,9 @@ impl FullNode {
     }
 
     fn check(&self, world: &mut World) {
-        if let Some((oracle, text)) = check_limits(&self.spec.endpoint, &self.stats()) {
+        let stats = self.stats();
+        world.coverage.holds(&self.spec.endpoint, &stats);
+        if let Some((oracle, text)) = check_limits(&self.spec.endpoint, &stats) {
             world.violation(Some(self.node.id()), oracle, text);
         }
     }

@@ -260,6 +260,7 @@ impl DirectNode {
 
     fn check(&self, world: &mut World) {
         let stats = self.endpoint.stats();
+        world.coverage.holds(&self.spec.endpoint, &stats);
         if let Some((oracle, text)) = check_limits(&self.spec.endpoint, &stats) {
             world.violation(Some(self.id), oracle, text);
         }
@@ -293,6 +294,8 @@ impl DirectNode {
 
     fn close(&mut self, now: Instant, lasts: Duration, world: &mut World) {
         self.endpoint.close();
+        let local = self.clock.local(now);
+        self.app.closed(&mut Reach { now, local, endpoint: &mut self.endpoint, world });
         self.turn(now, world);
         let stats = self.endpoint.stats();
         if stats.calls > self.app.waiting() {
@@ -405,6 +408,7 @@ impl Element for DirectNode {
 
     fn error(&mut self, now: Instant, about: SocketAddr, error: NetworkError, world: &mut World) {
         if self.life == Life::Running {
+            world.coverage.network(error);
             world.oracles.ledger.on_report(self.id);
             self.endpoint.handle_network_error(self.clock.local(now), about, error);
             self.stir(now);

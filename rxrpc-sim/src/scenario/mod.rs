@@ -154,6 +154,9 @@ pub struct NodeSpec {
     pub ipv6: bool,
     /// How its tasks run, if it has tasks.
     pub tasks: TaskSpec,
+    /// How often its applications use an endpoint wrongly, which has to refuse that and go on. For the direct harness
+    /// alone.
+    pub misuse: f64,
 }
 
 impl Default for NodeSpec {
@@ -167,6 +170,7 @@ impl Default for NodeSpec {
             nat: None,
             ipv6: false,
             tasks: TaskSpec::default(),
+            misuse: 0.0,
         }
     }
 }

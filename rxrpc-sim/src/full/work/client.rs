@@ -149,7 +149,7 @@ impl Job<'_> {
             return Ok(());
         };
         if spec.ending != Ending::Normal {
-            self.world().coverage.stage(CallStage::Ended);
+            self.world().coverage.given_up(CallStage::Ended);
         }
         let outcome = self.insist(async || call.outcome().await).await;
         self.check_end(&made, stop, outcome);
@@ -297,7 +297,7 @@ impl Job<'_> {
 
     /// The client gives the call up, which still lives for all it knows.
     async fn give_up(&self, mut call: Call, made: Made<'_>) {
-        self.world().coverage.stage(stage(&call, &made));
+        self.world().coverage.given_up(stage(&call, &made));
         if made.spec.ending == Ending::ClientForgets {
             drop(call);
             return self.forget_client(&made);

@@ -24,7 +24,7 @@ use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::Streams;
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{Arrivals, has_to_wait, judge_deadline, kinds, slack};
+use crate::workload::{Arrivals, count_waiting, has_to_wait, judge_deadline, kinds, slack};
 use crate::world::World;
 use job::Job;
 
@@ -225,7 +225,9 @@ impl App {
         let calls = self.node.endpoint().calls();
         let now: Vec<CallId> = calls.iter().filter(|call| has_to_wait(call)).map(|call| call.id).collect();
         let before = self.queued.replace(now.clone());
-        now.iter().filter(|call| !before.contains(call)).for_each(|_| coverage.limit(Limit::Channels));
+        now.iter().filter(|call| !before.contains(call)).for_each(|_| {
+            count_waiting(coverage, &self.scenario, self.id);
+        });
     }
 
     /// Calls of the endpoint that tasks have.

@@ -248,7 +248,7 @@ impl Job<'_> {
         served.gave_up = true;
         {
             let mut world = self.world();
-            world.coverage.stage(match &served.writer {
+            world.coverage.given_up(match &served.writer {
                 None => CallStage::RecvRequest,
                 Some(_) if served.works => CallStage::Working,
                 Some(w) if w.finished => CallStage::AwaitAck,
