@@ -55,6 +55,10 @@ pub fn scenario(seed: u64) -> Scenario {
     if rng.chance(0.1) {
         scenario.nodes.iter_mut().for_each(|node| node.misuse = *rng.pick(&[0.0, 0.02, 0.2]));
     }
+    let mut rng = streams.stream("swarm-insiders", 0);
+    if rng.chance(0.05) {
+        insiders(&mut rng, &mut scenario);
+    }
     strange(&mut streams.stream("swarm-strange", 0), &mut scenario);
     scenario
 }
@@ -111,6 +115,19 @@ fn blind(rng: &mut Rng, scenario: &mut Scenario) {
         if let ActionKind::Inject { blind, .. } = &mut action.kind {
             *blind = rng.chance(0.3);
         }
+    }
+}
+
+/// Attackers who have seen calls pass come while those are likely to live.
+fn insiders(rng: &mut Rng, scenario: &mut Scenario) {
+    let last = scenario.actions.iter().map(|a| a.id).max().unwrap_or(0);
+    for id in last + 1..=last + 4 {
+        let call = rng.pick(&scenario.calls);
+        let (node, claimed) =
+            if rng.chance(0.5) { (call.server, call.client) } else { (call.client, call.server) };
+        let at = (call.at + scenario.delay * rng.between(1, 8)).min(scenario.heal_at - 1);
+        let kind = ActionKind::Inject { claims: Some(claimed), count: 10, blind: false };
+        scenario.actions.push(Action { id, at, node, kind });
     }
 }
 

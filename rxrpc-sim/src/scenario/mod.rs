@@ -154,8 +154,7 @@ pub struct NodeSpec {
     pub ipv6: bool,
     /// How its tasks run, if it has tasks.
     pub tasks: TaskSpec,
-    /// How often its applications use an endpoint wrongly, which has to refuse that and go on. For the direct harness
-    /// alone.
+    /// How often its applications use the endpoint wrongly on purpose, which has to say so and do no harm.
     pub misuse: f64,
 }
 

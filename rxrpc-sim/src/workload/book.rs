@@ -59,12 +59,12 @@ pub(crate) fn count_kinds(
     }
 }
 
-/// A client's call is over, after so many packets were sent: it went through these stages.
-pub(crate) fn count_client_stages(coverage: &mut Coverage, sent: u64, writer: &Writer, reader: &Reader) {
+/// A client's call is over, and packets of it were sent or not: it went through these stages.
+pub(crate) fn count_client_stages(coverage: &mut Coverage, sent: bool, writer: &Writer, reader: &Reader) {
     let stages = [
         (CallStage::Queued, true),
-        (CallStage::SendRequest, sent > 0),
-        (CallStage::AwaitReply, sent > 0 && writer.finished),
+        (CallStage::SendRequest, sent),
+        (CallStage::AwaitReply, sent && writer.finished),
         (CallStage::RecvReply, reader.read > 0),
         (CallStage::Ended, true),
     ];

@@ -310,7 +310,7 @@ impl App {
     fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = self.clients.calls.remove(slot);
         self.clients.last_end = Some(reach.now);
-        let sent = reach.endpoint.call(call.id).map_or(0, |view| view.stats().packets_sent);
+        let sent = reach.endpoint.call(call.id).is_some_and(|view| view.stats().packets_sent > 0);
         book::count_client_stages(&mut reach.world.coverage, sent, &call.writer, &call.reader);
         reach.endpoint.release(call.id);
         let what = Begin { round: call.what.round + 1, ..call.what };

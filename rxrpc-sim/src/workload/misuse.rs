@@ -23,7 +23,7 @@ type Answer<E> = (&'static str, Option<E>, bool);
 
 /// When a node's applications go wrong.
 #[derive(Debug)]
-pub(super) struct Misuse {
+pub(crate) struct Misuse {
     chance: f64,
     rng: Rng,
     /// The endpoint was closed.
@@ -31,7 +31,7 @@ pub(super) struct Misuse {
 }
 
 impl Misuse {
-    pub(super) fn new(scenario: &Scenario, node: NodeId) -> Self {
+    pub(crate) fn new(scenario: &Scenario, node: NodeId) -> Self {
         let spec = scenario.nodes.get(usize::from(node));
         let (id, chance) = spec.map_or((0, 0.0), |spec| (spec.id, spec.misuse));
         Misuse { chance, rng: Streams::new(scenario.seed).stream("misuse", u64::from(id)), closed: false }
@@ -43,7 +43,7 @@ impl Misuse {
     }
 
     /// Whether they do now. Nothing is drawn where they never do.
-    pub(super) fn strikes(&mut self) -> bool {
+    pub(crate) fn strikes(&mut self) -> bool {
         self.chance > 0.0 && self.rng.chance(self.chance)
     }
 }

@@ -27,7 +27,7 @@ use client::Clients;
 #[cfg(feature = "full")]
 pub(crate) use client::{TRY_AGAIN, count_waiting, has_to_wait, options};
 pub(crate) use kinds::kinds;
-use misuse::Misuse;
+pub(crate) use misuse::Misuse;
 use server::Servers;
 
 /// A node without a call for this long was idle.

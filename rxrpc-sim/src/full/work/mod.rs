@@ -2,6 +2,7 @@
 
 mod client;
 mod job;
+mod misuse;
 mod server;
 mod transfer;
 
@@ -24,7 +25,7 @@ use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::Streams;
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{Arrivals, count_waiting, has_to_wait, judge_deadline, kinds, slack};
+use crate::workload::{Arrivals, Misuse, count_waiting, has_to_wait, judge_deadline, kinds, slack};
 use crate::world::World;
 use job::Job;
 
@@ -59,6 +60,7 @@ pub(super) struct App {
     /// Calls that have come, until they are accepted or turned away; and those that have come in all.
     undecided: Count,
     arrivals: RefCell<Arrivals>,
+    misuse: RefCell<Misuse>,
     /// Operations of the endpoint that wait.
     waits: Count,
 }
@@ -127,6 +129,7 @@ impl App {
             clients: RefCell::default(),
             last_end: Cell::new(None),
             kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
+            misuse: RefCell::new(Misuse::new(scenario, id)),
             fresh: Cell::new(false),
             queued: RefCell::default(),
             served: RefCell::default(),
@@ -329,9 +332,12 @@ impl App {
         let job = Job::new(&self, self.streams.stream("ask", u64::from(version.server) << 48 ^ version.at));
         let endpoint = self.node.endpoint();
         let to = self.address(version.server);
-        if let Some(Err(VersionError::TooMany)) = job.attempt(endpoint.version(to, us(version.timeout))).await
-        {
-            self.world().coverage.limit(Limit::Versions);
+        job.misuse_endpoint().await;
+        if let Some(Err(error)) = job.attempt(endpoint.version(to, us(version.timeout))).await {
+            job.refused(&error);
+            if error == VersionError::TooMany {
+                self.world().coverage.limit(Limit::Versions);
+            }
         }
     }
 }

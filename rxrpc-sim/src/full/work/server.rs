@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rxrpc_driver::{AbortCode, AcceptOptions, Call, CallError, Incoming, ServiceOptions};
+use rxrpc_driver::{AbortCode, AcceptError, AcceptOptions, Call, CallError, Incoming, ServiceOptions};
 use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
@@ -72,19 +72,24 @@ async fn decide(
         job.world().coverage.stage(CallStage::Waiting);
         job.pause(service.accept_after).await;
     }
+    job.misuse_service(service.service);
     let slot = incoming.id().slot() as u64;
     if unwelcome && !job.is_healed() {
         match service.reject_code {
             // Nobody takes it, which says the same.
             0 if job.tasks.mixed && job.chance(0.5) => drop(incoming),
-            0 => drop(incoming.reject_busy()),
-            code => drop(incoming.reject(AbortCode(code))),
+            0 => job.note_turned_away(incoming.reject_busy()),
+            code => job.note_turned_away(incoming.reject(AbortCode(code))),
         }
         return job.world().application(job.id, slot, 4);
     }
     let lifetime = (service.lifetime > 0).then_some(us(service.lifetime));
-    let Ok(call) = incoming.accept_with(AcceptOptions { tag: 0, lifetime }) else {
-        return job.world().application(job.id, slot, 5);
+    let call = match incoming.accept_with(AcceptOptions { tag: 0, lifetime }) {
+        Ok(call) => call,
+        Err(error) => {
+            job.refused(&error);
+            return job.world().application(job.id, slot, 5);
+        }
     };
     drop(held);
     {
@@ -109,6 +114,13 @@ async fn decide(
 }
 
 impl Job<'_> {
+    fn note_turned_away(&self, done: Result<(), AcceptError>) {
+        self.world().coverage.given_up(CallStage::Waiting);
+        if let Err(error) = done {
+            self.refused(&error);
+        }
+    }
+
     async fn serve(&self, mut call: Call, mut served: Served) {
         let stop = read_all(self, Port::Own(&mut call), &mut served.reader, true).await;
         if stop == Stop::Done && served.reader.has_head() && !self.name(&mut served) {
@@ -223,8 +235,13 @@ impl Job<'_> {
         self.note_end(&served, outcome);
     }
 
-    fn note_end(&self, served: &Served, outcome: Outcome) {
+    fn leave_served(&self, served: &Served) {
         self.served.borrow_mut().remove(served.key);
+        book::count_served_stages(&mut self.world().coverage, served.writer.as_ref());
+    }
+
+    fn note_end(&self, served: &Served, outcome: Outcome) {
+        self.leave_served(served);
         let finding = {
             let mut world = self.world();
             world.coverage.outcome(&outcome);
@@ -270,7 +287,7 @@ impl Job<'_> {
 
     /// The call was dropped: how it ends nobody will know.
     fn forget_served(&self, served: &Served) {
-        self.served.borrow_mut().remove(served.key);
+        self.leave_served(served);
         let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
         let finding = self.world().oracles.ledger.end_server(served.place, gone, (true, true), true);
         self.report(finding);
