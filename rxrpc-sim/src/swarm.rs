@@ -549,6 +549,7 @@ mod tests {
         let share = |is: fn(&Scenario) -> bool| (0..2_000).filter(|seed| is(&scenario(*seed))).count();
         let shares = [
             share(|s| s.nodes.iter().all(|n| n.ipv6)),
+            share(|s| s.nodes.iter().any(|n| n.misuse > 0.0)),
             share(|s| s.calls.iter().any(|c| c.after.is_some())),
             share(|s| s.calls.iter().any(|c| c.parallel > 1)),
             share(|s| {

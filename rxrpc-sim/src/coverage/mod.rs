@@ -324,8 +324,21 @@ mod tests {
             (Kind::Outcome, "too-long"),
         ];
         assert_eq!(exempt, expected);
+        let by_tasks = exempt::NOT_BY_TASKS.map(|(kind, name, _)| (kind, name));
+        let errors = [
+            "write-blocked",
+            "write-request-unfinished",
+            "write-not-accepted",
+            "read-blocked",
+            "read-short",
+            "read-excess",
+            "read-not-accepted",
+            "accept-nothing-waiting",
+        ];
+        assert_eq!(by_tasks[..2], [(Kind::Outcome, "short"), (Kind::Outcome, "excess")]);
+        assert_eq!(by_tasks[2..], errors.map(|name| (Kind::Error, name)));
         let named = |(kind, name): &(Kind, &str)| kind.names().contains(name);
-        assert!(exempt.iter().all(named) && OF_TASKS.iter().all(named));
+        assert!([&exempt[..], &by_tasks, &OF_TASKS].concat().iter().all(named));
         let names = Kind::ALL.into_iter().flat_map(|kind| kind.names().iter().map(move |name| (kind, *name)));
         let required = names.filter(|(_, name)| !name.is_empty()).count() - expected.len() - OF_TASKS.len();
         assert_eq!(Coverage::default().zeroes().len(), required);
