@@ -51,6 +51,6 @@ pub use rxrpc_proto as proto;
 #[doc(no_inline)]
 pub use rxrpc_proto::{
     AbortCode, AcceptError, AcceptOptions, BeginCallError, BusyPolicy, CallError, CallId, CallInfo,
-    CallOptions, CallStats, Config, EndpointStats, ListenError, NetworkError, ReadError, ServiceOptions,
-    Target, TimeoutKind, VersionAnswer, VersionError, WriteError,
+    CallOptions, CallStats, Config, EndpointStats, LimitStats, ListenError, NetworkError, ReadError,
+    ServiceOptions, Target, TimeoutKind, VersionAnswer, VersionError, WriteError,
 };

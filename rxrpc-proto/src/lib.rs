@@ -33,6 +33,7 @@ mod endpoint;
 mod error;
 mod event;
 mod fault;
+mod names;
 mod peer;
 mod recovery;
 mod stats;
@@ -50,6 +51,6 @@ pub use error::{
 };
 pub use event::{CallId, Event, News, VersionId, Wake};
 pub use fault::Fault;
-pub use stats::{CallInfo, CallStats, EndpointStats, WireCall};
+pub use stats::{CallInfo, CallStats, EndpointStats, LimitStats, WireCall};
 pub use time::Instant;
 pub use wire::AbortCode;

@@ -84,6 +84,32 @@ pub struct WireCall {
     pub number: u32,
 }
 
+/// How often a limit was reached whose answer does not say which one it was. Each field is named as that of
+/// [`Limits`](crate::Limits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitStats {
+    /// A service connection had to make room for another one, or there was none to do so.
+    pub service_connections: u64,
+    /// A service connection had to make room among those of peers that have not proved their address.
+    pub unvalidated_connections: u64,
+    /// A connection of the same peer had to make room, or there was none to do so.
+    pub unvalidated_per_peer: u64,
+    /// An ACK offered no window, for the call itself holds too much.
+    pub receive_per_call: u64,
+    /// An ACK offered no window, for the calls of the peer hold too much.
+    pub receive_per_peer: u64,
+    /// An ACK offered no window, for all calls together hold too much.
+    pub receive_total: u64,
+    /// A write was Blocked by what the call itself has not acknowledged.
+    pub send_per_call: u64,
+    /// A write was Blocked by what all calls have not acknowledged, or all those that wait for a channel.
+    pub send_total: u64,
+    /// An answer to a packet of an unknown connection was left out for its rate.
+    pub stranger_answers_per_second: u64,
+    /// A replay of the last packet of a finished call was left out for its rate.
+    pub replays_per_second: u64,
+}
+
 /// What an endpoint has done so far, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointStats {
@@ -113,6 +139,8 @@ pub struct EndpointStats {
     pub unread: usize,
     /// Bytes written and not acknowledged.
     pub unacknowledged: usize,
+    /// Which limits were in the way, and how often.
+    pub limits: LimitStats,
     pub(crate) faults: [u64; Fault::COUNT],
 }
 
@@ -132,6 +160,7 @@ impl Default for EndpointStats {
             peers: 0,
             unread: 0,
             unacknowledged: 0,
+            limits: LimitStats::default(),
             faults: [0; Fault::COUNT],
         }
     }

@@ -345,6 +345,7 @@ fn an_aborted_call_repeats_its_abort_within_the_same_limit() {
     assert_eq!(aborts.len(), 10);
     assert!(aborts.iter().all(|a| a.abort_code() == AbortCode(99)));
     assert_eq!(solo.end.stats().answers_suppressed, 20);
+    assert_eq!(solo.end.stats().limits.replays_per_second, 20);
 }
 
 #[test]

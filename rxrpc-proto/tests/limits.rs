@@ -9,8 +9,8 @@ use harness::solo::{Hand, Sent, Solo};
 use harness::{CLIENT, Pair, SERVER, SERVICE, client_addr, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AbortCode, AckReason, Flags, PacketType, emit_version_request};
 use rxrpc_proto::{
-    BeginCallError, CallError, CallId, CallOptions, Config, Event, Fault, News, Path, ReadError, Segments,
-    Target, VersionError, WriteError,
+    BeginCallError, CallError, CallId, CallOptions, Config, Event, Fault, LimitStats, News, Path, ReadError,
+    Segments, Target, VersionError, WriteError,
 };
 
 const NONE: Flags = Flags::NONE;
@@ -96,6 +96,7 @@ fn a_service_connection_beyond_the_limit_is_dropped_in_silence_until_one_expires
     }
     assert_eq!(solo.end.stats().connections, 2);
     assert_eq!(solo.end.stats().fault(Fault::NoRoomForConnection), 2);
+    assert_eq!(solo.end.stats().limits, LimitStats { service_connections: 2, ..LimitStats::default() });
     assert_eq!(solo.take_type(PacketType::Busy).len() + solo.take_type(PacketType::Abort).len(), 0);
     // Both calls end by silence; their connections are unused ten minutes more.
     solo.wait(Duration::from_secs(20 + 600));
@@ -128,6 +129,7 @@ fn of_the_connections_without_proof_the_oldest_makes_room_for_a_new_one() {
         solo.wait(ms(1));
     }
     assert_eq!(solo.end.stats().unvalidated_connections, 3);
+    assert_eq!(solo.end.stats().limits, LimitStats { unvalidated_connections: 2, ..LimitStats::default() });
     let outcomes: Vec<_> = calls.iter().map(|c| solo.end.call(*c).unwrap().outcome()).collect();
     let dead = Some(Err(CallError::LocalAbort(AbortCode::RX_CALL_DEAD)));
     assert_eq!(outcomes, [dead, dead, None, None, None]);
@@ -160,6 +162,7 @@ fn one_address_without_proof_has_few_connections_and_live_ones_are_not_sacrifice
     solo.hear(stranger(1), &Hand::client(0x900).whole(b"q"));
     assert_eq!(solo.end.stats().connections, 3, "two of the one address, one of the other");
     assert_eq!(solo.end.stats().fault(Fault::NoRoomForConnection), 2);
+    assert_eq!(solo.end.stats().limits, LimitStats { unvalidated_per_peer: 2, ..LimitStats::default() });
     assert_eq!(solo.take_type(PacketType::Abort).len(), 0);
 }
 
@@ -200,6 +203,9 @@ fn unread_data_of_one_peer_closes_the_windows_of_all_its_calls_and_of_no_other_p
     let mut hands = [0, 1, 2].map(|channel| (client_addr(), Hand::client(0x100 + channel)));
     flood(&mut solo, &mut hands, 100, LIMIT + 6 * 1412);
     assert_eq!(offered(&solo.take()), 0);
+    let limits = solo.end.stats().limits;
+    assert!(limits.receive_per_peer > 0, "{limits:?}");
+    assert_eq!(LimitStats { receive_per_peer: 0, ..limits }, LimitStats::default());
     let mut other = Hand::client(0x900);
     solo.hear(stranger(1), &other.data(1, ASKS, &[7; 1412]));
     assert!(offered(&solo.take()) > 20);
@@ -219,6 +225,9 @@ fn unread_data_of_all_peers_closes_every_window_and_reading_opens_them() {
     let mut hands = [0, 1, 2, 3].map(|n| (stranger(n), Hand::client(0x100 + 4 * u32::from(n))));
     flood(&mut solo, &mut hands, 100, LIMIT + 8 * 1412);
     assert_eq!(offered(&solo.take()), 0);
+    let limits = solo.end.stats().limits;
+    assert!(limits.receive_total > 0, "{limits:?}");
+    assert_eq!(LimitStats { receive_total: 0, ..limits }, LimitStats::default());
     let calls = offers(&solo);
     assert_eq!(calls.len(), 4);
     for call in &calls {
@@ -333,6 +342,7 @@ fn a_call_takes_what_there_is_room_for_then_says_blocked() {
     assert_eq!(view.write(b"x"), Err(WriteError::Blocked));
     assert_eq!(view.write(b""), Ok(0), "nothing needs no room");
     assert_eq!(view.finish(), Ok(()), "nor does the end");
+    assert_eq!(solo.end.stats().limits, LimitStats { send_per_call: 1, ..LimitStats::default() });
 }
 
 #[test]
@@ -341,6 +351,7 @@ fn writers_that_wait_for_the_endpoints_room_are_told_in_order() {
     for i in [2, 1, 3] {
         assert_eq!(solo.end.call(calls[i]).unwrap().write(b"x"), Err(WriteError::Blocked));
     }
+    assert_eq!(solo.end.stats().limits, LimitStats { send_total: 3, ..LimitStats::default() });
     let sent = solo.take();
     let mut hand = server_of(&sent, stranger(0));
     solo.events.clear();
@@ -414,6 +425,10 @@ fn answers_to_strangers_are_limited_over_all_kinds_and_resume() {
     };
     assert_eq!(ask(&mut solo), 5);
     assert_eq!(solo.end.stats().answers_suppressed, 5);
+    assert_eq!(
+        solo.end.stats().limits,
+        LimitStats { stranger_answers_per_second: 5, ..LimitStats::default() }
+    );
     solo.wait(ms(199));
     assert_eq!(ask(&mut solo), 0);
     solo.wait(ms(1));

@@ -174,6 +174,7 @@ fn node_changes(i: usize) -> Vec<Change> {
         on(i, |n| n.nat = None),
         on(i, |n| n.services = NodeSpec::default().services),
         on(i, |n| n.tasks = TaskSpec::default()),
+        on(i, |n| n.misuse = 0.0),
         on(i, |n| n.tasks.cancelled = 0.0),
         on(i, |n| n.tasks.spurious = 0.0),
         on(i, |n| n.tasks.mixed = false),

@@ -51,6 +51,15 @@ pub fn scenario(seed: u64) -> Scenario {
     if rng.chance(0.05) {
         edits(&mut rng, &mut scenario);
     }
+    let mut rng = streams.stream("swarm-misuse", 0);
+    if rng.chance(0.1) {
+        scenario.nodes.iter_mut().for_each(|node| node.misuse = *rng.pick(&[0.0, 0.02, 0.2]));
+    }
+    let mut rng = streams.stream("swarm-insiders", 0);
+    if rng.chance(0.05) {
+        insiders(&mut rng, &mut scenario);
+    }
+    strange(&mut streams.stream("swarm-strange", 0), &mut scenario);
     scenario
 }
 
@@ -105,6 +114,37 @@ fn blind(rng: &mut Rng, scenario: &mut Scenario) {
     for action in &mut scenario.actions {
         if let ActionKind::Inject { blind, .. } = &mut action.kind {
             *blind = rng.chance(0.3);
+        }
+    }
+}
+
+/// Attackers who have seen calls pass come while those are likely to live.
+fn insiders(rng: &mut Rng, scenario: &mut Scenario) {
+    let last = scenario.actions.iter().map(|a| a.id).max().unwrap_or(0);
+    for id in last + 1..=last + 4 {
+        let call = rng.pick(&scenario.calls);
+        let (node, claimed) =
+            if rng.chance(0.5) { (call.server, call.client) } else { (call.client, call.server) };
+        let at = (call.at + scenario.delay * rng.between(1, 8)).min(scenario.heal_at - 1);
+        let kind = ActionKind::Inject { claims: Some(claimed), count: 10, blind: false };
+        scenario.actions.push(Action { id, at, node, kind });
+    }
+}
+
+/// Some messages of routers say what nobody has a name for.
+fn strange(rng: &mut Rng, scenario: &mut Scenario) {
+    let elements =
+        scenario.links.iter_mut().flat_map(|link| &mut link.elements).filter_map(|e| match &mut e.kind {
+            ElementKind::Icmp { kind, .. } => Some(kind),
+            _ => None,
+        });
+    let forged = scenario.actions.iter_mut().filter_map(|a| match &mut a.kind {
+        ActionKind::ForgeIcmp { kind, .. } => Some(kind),
+        _ => None,
+    });
+    for kind in elements.chain(forged) {
+        if rng.chance(0.1) {
+            *kind = IcmpKind::Other(*rng.pick(&[0, 71, -1]));
         }
     }
 }
@@ -509,6 +549,7 @@ mod tests {
         let share = |is: fn(&Scenario) -> bool| (0..2_000).filter(|seed| is(&scenario(*seed))).count();
         let shares = [
             share(|s| s.nodes.iter().all(|n| n.ipv6)),
+            share(|s| s.nodes.iter().any(|n| n.misuse > 0.0)),
             share(|s| s.calls.iter().any(|c| c.after.is_some())),
             share(|s| s.calls.iter().any(|c| c.parallel > 1)),
             share(|s| {

@@ -38,7 +38,8 @@ usual, an [expect] table says what the run must come to:
   outcome = { ok = 2 }                             # exactly these ends at the clients
 
 A seed that fails leaves sim-failures/SEED.toml, which replays it, and SEED-min.toml, the same with everything taken
-away that it fails without. Swarm mode with 10000 seeds or more also fails if something was never reached.
+away that it fails without. Swarm mode with 10000 seeds or more also fails if something was never reached: a fault, a
+packet type, a reason of an ACK, a stage of a call, a limit, an end of a call, an error of an operation, and so on.
 
 Examples:
   rxrpc sim run --seeds 0..200_000

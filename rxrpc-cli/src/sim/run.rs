@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Write what came of it as JSON, for `rxrpc sim report`.
     #[arg(long, value_name = "FILE.json")]
     out: Option<PathBuf>,
-    /// Print what was reached, and how often.
+    /// Print what was reached, and how often: faults, packets, stages of calls, limits, errors and more.
     #[arg(long)]
     coverage: bool,
     /// Print a JSON object, that of --out with a verdict, instead of text.

@@ -262,7 +262,7 @@ impl Endpoint {
     }
 
     fn write_ack(&mut self, now: Instant, key: u32, place: &Place, due: DueAck, buf: &mut TransmitBuf) {
-        let window = self.calls.get(key as usize).map_or(0, |call| self.receive_window(call));
+        let window = self.offer_window(key);
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
         let Some(call) = self.calls.get_mut(key as usize) else { return };
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };

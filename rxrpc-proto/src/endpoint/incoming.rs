@@ -133,11 +133,13 @@ impl Endpoint {
         if !self.is_trusted(now, path) {
             self.make_room_for_peer(path)?;
             if self.unvalidated.count() >= self.config.limits.unvalidated_connections {
+                self.stats.limits.unvalidated_connections += 1;
                 self.evict_oldest(now)?;
             }
         }
         let services = self.connections.len().saturating_sub(self.client_connections);
         if services >= self.config.limits.service_connections {
+            self.stats.limits.service_connections += 1;
             self.evict_oldest(now)?;
         }
         Ok(())
@@ -152,6 +154,7 @@ impl Endpoint {
         if peer.unvalidated < self.config.limits.unvalidated_per_peer {
             return Ok(());
         }
+        self.stats.limits.unvalidated_per_peer += 1;
         let unused = peer.connections.iter().filter_map(|key| {
             let c = self.connections.get(*key as usize)?;
             (c.role == (Role::Service { validated: false }) && c.is_idle()).then_some((c.created, *key))

@@ -45,7 +45,9 @@ impl Outbox {
 impl Endpoint {
     /// Answer a packet of an unknown connection or call, unless that happens too often.
     fn answer_stranger(&mut self, now: Instant, path: &Path, bytes: Vec<u8>) {
-        if self.outbox.rate.take(now) && self.afford(now, &path.peer, bytes.len()) {
+        let in_time = self.outbox.rate.take(now);
+        self.stats.limits.stranger_answers_per_second += u64::from(!in_time);
+        if in_time && self.afford(now, &path.peer, bytes.len()) {
             self.outbox.push(path.peer, path.local_ip, bytes);
         } else {
             self.stats.answers_suppressed += 1;

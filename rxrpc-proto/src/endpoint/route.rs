@@ -177,6 +177,7 @@ impl Endpoint {
             self.schedule_connection(now, key);
         } else {
             self.stats.answers_suppressed += 1;
+            self.stats.limits.replays_per_second += 1;
         }
     }
 }

@@ -89,6 +89,12 @@ impl Endpoint {
 
     /// Bytes that may still be received for the call.
     pub(super) fn receive_room(&self, call: &Call) -> usize {
+        let [own, peer, all] = self.receive_rooms(call);
+        own.min(peer).min(all)
+    }
+
+    /// The same by each limit: of the call, of its peer, of the endpoint.
+    fn receive_rooms(&self, call: &Call) -> [usize; 3] {
         let limits = &self.config.limits;
         let peer = self.peers.get(call.peer as usize).map_or(0, |p| p.unread);
         // What this call itself has charged is old news by what it holds now.
@@ -98,7 +104,22 @@ impl Endpoint {
         let room_call = limits.receive_per_call.max(least).saturating_sub(own);
         let room_peer = limits.receive_per_peer.max(least).saturating_sub(peer + grown);
         let room_all = limits.receive_total.max(least).saturating_sub(self.unread + grown);
-        room_call.min(room_peer).min(room_all)
+        [room_call, room_peer, room_all]
+    }
+
+    /// The window that an ACK of the call offers now. What closes it is counted.
+    pub(super) fn offer_window(&mut self, key: u32) -> u32 {
+        let Some(call) = self.calls.get(key as usize) else { return 0 };
+        let window = self.receive_window(call);
+        if window == 0 {
+            let [own, peer, all] =
+                self.receive_rooms(call).map(|room| u64::from(call.recv.window(room, 1) == 0));
+            let limits = &mut self.stats.limits;
+            limits.receive_per_call += own;
+            limits.receive_per_peer += peer;
+            limits.receive_total += all;
+        }
+        window
     }
 
     /// The window to offer the call's peer now: what there is room for, and no more than the call's share

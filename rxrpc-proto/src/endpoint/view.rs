@@ -133,6 +133,9 @@ impl CallMut<'_> {
         let Some(call) = self.get() else { return Err(WriteError::Complete) };
         let room = self.endpoint.write_room(call);
         if room == 0 && len > 0 {
+            let own = call.send.buffer.len() >= self.endpoint.config.limits.send_per_call;
+            let limits = &mut self.endpoint.stats.limits;
+            *if own { &mut limits.send_per_call } else { &mut limits.send_total } += 1;
             if let Some(call) = self.get_mut() {
                 call.write_blocked = true;
                 if call.send.buffer.len() <= JUMBO_DATA_LEN {

@@ -1,17 +1,54 @@
 //! What runs have reached: kinds of faults, packet types, ACK reasons, states, limits, errors.
 
+mod errors;
+mod exempt;
+mod limits;
 mod names;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use rxrpc_proto::wire::{AckReason, PacketType};
-use rxrpc_proto::{EndpointStats, Fault, Outcome, Wake};
+use rxrpc_proto::{EndpointStats, Fault, NetworkError, Outcome, Wake};
 
 use crate::observer::LossReason;
-pub use names::{CallStage, FAULTS, Kind, Limit, Workload};
-use names::{LIMITS, OF_TASKS, STAGES, WAKES, WORKLOADS, can_be_reached, is_reached_by_tasks, outcome_index};
-pub(crate) use names::{LOSSES, OUTCOMES, PACKETS, REASONS, outcome_name};
+use crate::scenario::EndpointSpec;
+use errors::{ERRORS, NETWORK, outcome_index};
+pub(crate) use errors::{OUTCOMES, Refusal, outcome_name};
+use exempt::{OF_TASKS, can_be_reached, is_reached_by_tasks};
+use limits::LIMITS;
+pub use limits::Limit;
+pub use names::{CallStage, FAULTS, Kind, Workload};
+pub(crate) use names::{LOSSES, PACKETS, REASONS};
+use names::{STAGES, WAKES, WORKLOADS};
+
+/// How many counters each kind has, in the order of [`Kind::ALL`]. Faults are counted by name.
+const LENGTHS: [usize; Kind::ALL.len()] = [
+    0,
+    LOSSES.len(),
+    PACKETS.len(),
+    REASONS.len(),
+    WAKES.len(),
+    STAGES.len(),
+    STAGES.len(),
+    LIMITS.len(),
+    OUTCOMES.len(),
+    ERRORS.len(),
+    NETWORK.len(),
+    Fault::COUNT,
+    WORKLOADS.len(),
+];
+
+/// Where the counters of each kind begin, and where those of the last one end.
+const PLACES: [usize; Kind::ALL.len() + 1] = {
+    let mut places = [0; Kind::ALL.len() + 1];
+    let mut kind = 0;
+    while kind < LENGTHS.len() {
+        places[kind + 1] = places[kind] + LENGTHS[kind];
+        kind += 1;
+    }
+    places
+};
 
 /// Counts of everything that was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,39 +58,14 @@ pub struct Coverage {
     /// Runs of the full harness are.
     pub(crate) full: bool,
     faults: BTreeMap<&'static str, u64>,
-    losses: [u64; LOSSES.len()],
-    packets: [u64; PACKETS.len()],
-    reasons: [u64; REASONS.len()],
-    wakes: [u64; WAKES.len()],
-    stages: [u64; STAGES.len()],
-    limits: [u64; LIMITS.len()],
-    outcomes: [u64; OUTCOMES.len()],
-    misdeeds: [u64; Fault::COUNT],
-    workloads: [u64; WORKLOADS.len()],
+    /// Of the other kinds, one after the other.
+    counts: [u64; PLACES[Kind::ALL.len()]],
 }
 
 impl Default for Coverage {
     fn default() -> Self {
-        Coverage {
-            direct: false,
-            full: false,
-            faults: BTreeMap::new(),
-            losses: [0; LOSSES.len()],
-            packets: [0; PACKETS.len()],
-            reasons: [0; REASONS.len()],
-            wakes: [0; WAKES.len()],
-            stages: [0; STAGES.len()],
-            limits: [0; LIMITS.len()],
-            outcomes: [0; OUTCOMES.len()],
-            misdeeds: [0; Fault::COUNT],
-            workloads: [0; WORKLOADS.len()],
-        }
-    }
-}
-
-fn add(counts: &mut [u64], i: usize) {
-    if let Some(count) = counts.get_mut(i) {
-        *count += 1;
+        let counts = [0; PLACES[Kind::ALL.len()]];
+        Coverage { direct: false, full: false, faults: BTreeMap::new(), counts }
     }
 }
 
@@ -64,6 +76,13 @@ impl Coverage {
         Coverage { direct, full, ..Coverage::default() }
     }
 
+    fn add_at(&mut self, kind: Kind, place: usize, n: u64) {
+        let [from, to] = [PLACES[kind as usize], PLACES[kind as usize + 1]];
+        if let Some(count) = self.counts[from..to].get_mut(place) {
+            *count += n;
+        }
+    }
+
     /// A fault struck.
     pub fn fault(&mut self, name: &'static str) {
         *self.faults.entry(name).or_insert(0) += 1;
@@ -71,55 +90,74 @@ impl Coverage {
 
     /// A packet was lost.
     pub fn loss(&mut self, reason: LossReason) {
-        add(&mut self.losses, reason as usize);
+        self.add_at(Kind::Loss, reason as usize, 1);
     }
 
     /// A packet arrived.
     pub fn packet(&mut self, packet_type: PacketType) {
-        add(&mut self.packets, usize::from(packet_type.to_u8()));
+        self.add_at(Kind::Packet, usize::from(packet_type.to_u8()), 1);
     }
 
     /// An ACK was sent.
     pub fn reason(&mut self, reason: AckReason) {
-        add(&mut self.reasons, usize::from(reason.to_u8()));
+        self.add_at(Kind::AckReason, usize::from(reason.to_u8()), 1);
     }
 
     /// A timer came due.
     pub fn wake(&mut self, wake: Wake) {
-        add(&mut self.wakes, wake as usize);
+        self.add_at(Kind::Wake, wake as usize, 1);
     }
 
-    /// A call was seen at this stage.
+    /// A call has come to this stage.
     pub fn stage(&mut self, stage: CallStage) {
-        add(&mut self.stages, stage as usize);
+        self.add_at(Kind::Stage, stage as usize, 1);
+    }
+
+    /// An end gave its call up at this stage.
+    pub fn given_up(&mut self, stage: CallStage) {
+        self.add_at(Kind::GivenUp, stage as usize, 1);
     }
 
     /// A limit was reached.
     pub fn limit(&mut self, limit: Limit) {
-        add(&mut self.limits, limit as usize);
+        self.add_at(Kind::Limit, limit as usize, 1);
     }
 
     /// A call ended.
     pub fn outcome(&mut self, outcome: &Outcome) {
-        add(&mut self.outcomes, outcome_index(outcome));
+        self.add_at(Kind::Outcome, outcome_index(outcome), 1);
     }
 
-    /// What an endpoint has seen its peers do wrong, all its life.
-    pub fn misdeeds(&mut self, stats: &EndpointStats) {
-        for (count, fault) in self.misdeeds.iter_mut().zip(Fault::all()) {
-            *count += stats.fault(fault);
+    /// An operation was refused.
+    pub(crate) fn error(&mut self, error: &impl Refusal) {
+        self.add_at(Kind::Error, error.place(), 1);
+    }
+
+    /// An endpoint is told about the network.
+    pub fn network(&mut self, error: NetworkError) {
+        self.add_at(Kind::Network, error.index(), 1);
+    }
+
+    /// What an endpoint holds at some moment.
+    pub(crate) fn holds(&mut self, spec: &EndpointSpec, stats: &EndpointStats) {
+        if stats.client_connections > spec.fast_reap_above {
+            self.limit(Limit::FastReap);
+        }
+    }
+
+    /// What an endpoint has seen its peers do wrong, and at which limits it was, all its life.
+    pub fn endpoint(&mut self, stats: &EndpointStats) {
+        for (place, fault) in Fault::all().enumerate() {
+            self.add_at(Kind::Misdeed, place, stats.fault(fault));
+        }
+        for (limit, n) in limits::counted(&stats.limits) {
+            self.add_at(Kind::Limit, limit as usize, n);
         }
     }
 
     /// An application does this.
     pub fn workload(&mut self, workload: Workload) {
-        add(&mut self.workloads, workload as usize);
-    }
-
-    fn arrays(&self) -> [&[u64]; 9] {
-        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes, .. } = self;
-        let Coverage { misdeeds, workloads, .. } = self;
-        [losses, packets, reasons, wakes, stages, limits, outcomes, misdeeds, workloads]
+        self.add_at(Kind::Workload, workload as usize, 1);
     }
 
     /// Add the counts of another run.
@@ -129,80 +167,45 @@ impl Coverage {
         for (name, n) in &other.faults {
             *self.faults.entry(name).or_insert(0) += n;
         }
-        let Coverage { faults: _, losses, packets, reasons, wakes, stages, limits, outcomes, .. } = self;
-        let Coverage { misdeeds, workloads, .. } = self;
-        let mine: [&mut [u64]; 9] =
-            [losses, packets, reasons, wakes, stages, limits, outcomes, misdeeds, workloads];
-        for (mine, theirs) in mine.into_iter().zip(other.arrays()) {
-            mine.iter_mut().zip(theirs).for_each(|(m, t)| *m += t);
-        }
+        self.counts.iter_mut().zip(other.counts).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// Everything that a campaign is to reach, with how often it did.
     #[must_use]
     pub fn table(&self) -> Vec<(Kind, &'static str, u64)> {
-        let mut table: Vec<_> = FAULTS
-            .iter()
-            .map(|name| (Kind::Fault, *name, self.faults.get(name).copied().unwrap_or(0)))
-            .collect();
-        for (kind, counts) in Kind::ALL.into_iter().skip(1).zip(self.arrays()) {
-            let rows = kind.names().iter().zip(counts).map(|(name, n)| (kind, *name, *n));
-            table.extend(rows.filter(|(_, name, _)| can_be_reached(name)));
+        let rows = Kind::ALL.into_iter().flat_map(|kind| {
+            let names = kind.names().iter().enumerate().filter(move |(_, name)| can_be_reached(kind, name));
+            names.map(move |(place, name)| (kind, *name, self.at(kind, place)))
+        });
+        rows.filter(|(kind, name, n)| *n > 0 || self.is_reachable(*kind, name)).collect()
+    }
+
+    fn at(&self, kind: Kind, place: usize) -> u64 {
+        match kind {
+            Kind::Fault => FAULTS.get(place).and_then(|name| self.faults.get(name)).copied().unwrap_or(0),
+            _ => self.counts[PLACES[kind as usize] + place],
         }
-        table.retain(|(kind, name, n)| *n > 0 || self.is_reachable(*kind, name));
-        table
     }
 
     /// How often something was reached; `None` if nothing has that name.
     #[must_use]
     pub fn count(&self, kind: Kind, name: &str) -> Option<u64> {
-        let place = kind.names().iter().position(|known| *known == name && can_be_reached(known))?;
-        let counts = self.arrays();
-        match Kind::ALL.iter().skip(1).position(|k| *k == kind) {
-            None => Some(self.faults.get(name).copied().unwrap_or(0)),
-            Some(array) => counts[array].get(place).copied(),
-        }
+        Some(self.at(kind, place_of(kind, name)?))
     }
 
     /// Add so many to a count. False if nothing has that name.
     pub fn add(&mut self, kind: Kind, name: &str, n: u64) -> bool {
-        let Some(place) = kind.names().iter().position(|known| *known == name && can_be_reached(known))
-        else {
-            return false;
-        };
-        let Coverage {
-            direct: _,
-            full: _,
-            faults,
-            losses,
-            packets,
-            reasons,
-            wakes,
-            stages,
-            limits,
-            outcomes,
-            misdeeds,
-            workloads,
-        } = self;
-        let count = match kind {
-            Kind::Fault => faults.entry(FAULTS[place]).or_insert(0),
-            Kind::Loss => &mut losses[place],
-            Kind::Packet => &mut packets[place],
-            Kind::AckReason => &mut reasons[place],
-            Kind::Wake => &mut wakes[place],
-            Kind::Stage => &mut stages[place],
-            Kind::Limit => &mut limits[place],
-            Kind::Outcome => &mut outcomes[place],
-            Kind::Misdeed => &mut misdeeds[place],
-            Kind::Workload => &mut workloads[place],
-        };
-        *count += n;
+        let Some(place) = place_of(kind, name) else { return false };
+        match kind {
+            Kind::Fault => *self.faults.entry(FAULTS[place]).or_insert(0) += n,
+            _ => self.add_at(kind, place, n),
+        }
         true
     }
 
     pub(crate) fn is_reachable(&self, kind: Kind, name: &str) -> bool {
         let by_tasks = self.full && is_reached_by_tasks(kind, name);
-        by_tasks || (self.direct || !self.full) && !OF_TASKS.contains(&name)
+        by_tasks || (self.direct || !self.full) && !OF_TASKS.contains(&(kind, name))
     }
 
     /// What a campaign is to reach and did not.
@@ -210,6 +213,11 @@ impl Coverage {
     pub fn zeroes(&self) -> Vec<(Kind, &'static str)> {
         self.table().into_iter().filter(|(_, _, n)| *n == 0).map(|(kind, name, _)| (kind, name)).collect()
     }
+}
+
+/// The place among its kind of what has this name and can be reached.
+fn place_of(kind: Kind, name: &str) -> Option<usize> {
+    kind.names().iter().position(|known| *known == name && can_be_reached(kind, known))
 }
 
 impl fmt::Display for Coverage {
@@ -228,7 +236,7 @@ impl fmt::Display for Coverage {
 
 #[cfg(test)]
 mod tests {
-    use rxrpc_proto::CallError;
+    use rxrpc_proto::{CallError, WriteError};
 
     use super::*;
 
@@ -240,14 +248,28 @@ mod tests {
         coverage.packet(PacketType::Version);
         coverage.loss(LossReason::Down);
         coverage.stage(CallStage::Ended);
+        coverage.given_up(CallStage::Queued);
+        coverage.error(&WriteError::Short);
+        coverage.network(NetworkError::Other(5));
         coverage.limit(Limit::Amplification);
         coverage.outcome(&Err(CallError::EndpointClosed));
         coverage.fault("injected");
         let mut reached: Vec<_> = coverage.table().into_iter().filter(|(_, _, n)| *n == 1).collect();
         reached.sort_unstable();
         let names: Vec<_> = reached.iter().map(|(_, name, _)| *name).collect();
-        let expected =
-            ["injected", "down", "version", "IDLE", "version", "ended", "amplification", "endpoint-closed"];
+        let expected = [
+            "injected",
+            "down",
+            "version",
+            "IDLE",
+            "version",
+            "ended",
+            "queued",
+            "amplification",
+            "endpoint-closed",
+            "write-short",
+            "other",
+        ];
         assert_eq!(names, expected);
         assert_eq!(coverage.zeroes().len(), coverage.table().len() - expected.len());
         assert_eq!(AckReason::Idle.name(), "IDLE");
@@ -262,7 +284,7 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
         assert!(coverage.zeroes().is_empty());
-        for (kind, name) in [(Kind::Outcome, "(other)"), (Kind::Packet, ""), (Kind::Limit, "busy")] {
+        for (kind, name) in [(Kind::Outcome, "timeout"), (Kind::Packet, ""), (Kind::Limit, "busy")] {
             assert!(!coverage.add(kind, name, 1));
             assert_eq!(coverage.count(kind, name), None);
         }
@@ -281,6 +303,45 @@ mod tests {
         assert_eq!(both, full);
         both.merge(&direct);
         assert!(both.zeroes().contains(&task) && both.zeroes().contains(&wake));
+    }
+
+    #[test]
+    fn each_kind_has_as_many_counters_as_names() {
+        for (i, kind) in Kind::ALL.into_iter().enumerate().skip(1) {
+            assert_eq!((kind as usize, LENGTHS[i]), (i, kind.names().len()), "{kind}");
+        }
+    }
+
+    /// What is left out is written here once more, so that nothing is left out by the way.
+    #[test]
+    fn only_this_is_not_to_be_reached() {
+        let exempt = exempt::EXEMPT.map(|(kind, name, _)| (kind, name));
+        let expected = [
+            (Kind::AckReason, "NOSPACE"),
+            (Kind::Outcome, "timeout"),
+            (Kind::Outcome, "local"),
+            (Kind::Outcome, "path-mtu"),
+            (Kind::Outcome, "too-long"),
+        ];
+        assert_eq!(exempt, expected);
+        let by_tasks = exempt::NOT_BY_TASKS.map(|(kind, name, _)| (kind, name));
+        let errors = [
+            "write-blocked",
+            "write-request-unfinished",
+            "write-not-accepted",
+            "read-blocked",
+            "read-short",
+            "read-excess",
+            "read-not-accepted",
+            "accept-nothing-waiting",
+        ];
+        assert_eq!(by_tasks[..2], [(Kind::Outcome, "short"), (Kind::Outcome, "excess")]);
+        assert_eq!(by_tasks[2..], errors.map(|name| (Kind::Error, name)));
+        let named = |(kind, name): &(Kind, &str)| kind.names().contains(name);
+        assert!([&exempt[..], &by_tasks, &OF_TASKS].concat().iter().all(named));
+        let names = Kind::ALL.into_iter().flat_map(|kind| kind.names().iter().map(move |name| (kind, *name)));
+        let required = names.filter(|(_, name)| !name.is_empty()).count() - expected.len() - OF_TASKS.len();
+        assert_eq!(Coverage::default().zeroes().len(), required);
     }
 
     #[test]

@@ -4,8 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use rxrpc_proto::{CallError, Fault, Outcome, TimeoutKind};
+use rxrpc_proto::Fault;
 
+use super::errors::{ERRORS, NETWORK, OUTCOMES};
+use super::exempt::can_be_reached;
+use super::limits::LIMITS;
 use crate::observer::LossReason;
 
 /// Where a call was, as its application sees it.
@@ -49,50 +52,6 @@ impl CallStage {
     ];
 }
 
-/// A limit with a defined answer that was reached.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Limit {
-    /// `BeginCallError::TooManyCalls`.
-    Calls,
-    /// `BeginCallError::TooManyCallsToPeer`.
-    CallsPerPeer,
-    /// A call began that had to wait for a channel.
-    Channels,
-    /// `WriteError::Blocked`.
-    Write,
-    /// A window of 0 was offered.
-    Window,
-    /// A packet beyond the window came.
-    BeyondWindow,
-    /// A call found no room, in the backlog or among the calls, and was told BUSY.
-    Backlog,
-    /// A connection was refused for want of room.
-    Connections,
-    /// An answer to a stranger or a replay was left out.
-    Answers,
-    /// `VersionError::TooMany`.
-    Versions,
-    /// An unvalidated peer had to wait for its budget.
-    Amplification,
-}
-
-impl Limit {
-    /// Every limit.
-    pub const ALL: [Limit; 11] = [
-        Limit::Calls,
-        Limit::CallsPerPeer,
-        Limit::Channels,
-        Limit::Write,
-        Limit::Window,
-        Limit::BeyondWindow,
-        Limit::Backlog,
-        Limit::Connections,
-        Limit::Answers,
-        Limit::Versions,
-        Limit::Amplification,
-    ];
-}
-
 /// What is counted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
@@ -106,12 +65,18 @@ pub enum Kind {
     AckReason,
     /// Reasons for timers.
     Wake,
-    /// Stages in which calls were ended, or found to have ended.
+    /// Stages that calls went through.
     Stage,
+    /// Stages in which an end gave its call up, or found that it had ended.
+    GivenUp,
     /// Limits reached.
     Limit,
     /// How calls ended.
     Outcome,
+    /// What operations were refused with, and questions answered with.
+    Error,
+    /// What endpoints were told about the network.
+    Network,
     /// What endpoints saw peers, or attackers, do wrong.
     Misdeed,
     /// What the applications do.
@@ -120,15 +85,18 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of tables.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Fault,
         Kind::Loss,
         Kind::Packet,
         Kind::AckReason,
         Kind::Wake,
         Kind::Stage,
+        Kind::GivenUp,
         Kind::Limit,
         Kind::Outcome,
+        Kind::Error,
+        Kind::Network,
         Kind::Misdeed,
         Kind::Workload,
     ];
@@ -143,8 +111,11 @@ impl Kind {
             Kind::AckReason => "ack",
             Kind::Wake => "wake",
             Kind::Stage => "stage",
+            Kind::GivenUp => "given-up",
             Kind::Limit => "limit",
             Kind::Outcome => "outcome",
+            Kind::Error => "error",
+            Kind::Network => "network",
             Kind::Misdeed => "misdeed",
             Kind::Workload => "workload",
         }
@@ -152,7 +123,7 @@ impl Kind {
 
     /// The names of what can be reached.
     pub(crate) fn reachable(self) -> impl Iterator<Item = &'static str> {
-        self.names().iter().copied().filter(|name| can_be_reached(name))
+        self.names().iter().copied().filter(move |name| can_be_reached(self, name))
     }
 
     /// The names of what is counted, in the order of the counters.
@@ -164,9 +135,11 @@ impl Kind {
             Kind::Packet => &PACKETS,
             Kind::AckReason => &REASONS,
             Kind::Wake => &WAKES,
-            Kind::Stage => &STAGES,
+            Kind::Stage | Kind::GivenUp => &STAGES,
             Kind::Limit => &LIMITS,
             Kind::Outcome => &OUTCOMES,
+            Kind::Error => &ERRORS,
+            Kind::Network => &NETWORK,
             Kind::Misdeed => misdeeds(),
             Kind::Workload => &WORKLOADS,
         }
@@ -188,10 +161,6 @@ impl FromStr for Kind {
             format!("nothing of kind '{text}' is counted; the kinds are {names}")
         })
     }
-}
-
-pub(super) fn can_be_reached(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('(')
 }
 
 pub(crate) const LOSSES: [&str; LossReason::ALL.len()] = [
@@ -228,8 +197,9 @@ pub(crate) const PACKETS: [&str; 14] = [
     "version",
 ];
 
-/// By their numbers. NOSPACE is never sent.
-pub(crate) const REASONS: [&str; 10] = ["", "REQ", "DUP", "OOS", "WIN", "", "PING", "PONG", "DELAY", "IDLE"];
+/// By their numbers.
+pub(crate) const REASONS: [&str; 10] =
+    ["", "REQ", "DUP", "OOS", "WIN", "NOSPACE", "PING", "PONG", "DELAY", "IDLE"];
 
 /// In the order of the variants.
 pub(super) const WAKES: [&str; 13] = [
@@ -259,43 +229,6 @@ pub(super) const STAGES: [&str; CallStage::ALL.len()] = [
     "send-reply",
     "await-ack",
     "ended",
-];
-
-pub(super) const LIMITS: [&str; Limit::ALL.len()] = [
-    "calls",
-    "calls-per-peer",
-    "channels",
-    "write",
-    "window",
-    "beyond-window",
-    "backlog",
-    "connections",
-    "answers",
-    "versions",
-    "amplification",
-];
-
-/// How calls can end. A name in brackets is of an end that nothing leads to: no endpoint makes `Local` or `PathMtu`
-/// itself as long as it does not look for the path MTU, `TooLong` takes a request of 2^32 packets, and there are no
-/// other variants.
-pub(crate) const OUTCOMES: [&str; 17] = [
-    "ok",
-    "remote-abort",
-    "local-abort",
-    "protocol",
-    "busy",
-    "network",
-    "(local)",
-    "silence",
-    "request-gap",
-    "lifetime",
-    "peer-restarted",
-    "(path-mtu)",
-    "(too-long)",
-    "short",
-    "excess",
-    "endpoint-closed",
-    "(other)",
 ];
 
 /// What applications do, by what is asked of the endpoints.
@@ -410,40 +343,3 @@ pub const FAULTS: &[&str] = &[
     "cancelled-future",
     "spurious-ready",
 ];
-
-/// Faults of tasks, which only the full harness has.
-pub(super) const OF_TASKS: [&str; 2] = ["cancelled-future", "spurious-ready"];
-
-/// Whether runs of the full harness can reach it. They see no timer of an endpoint but through its driver, and the
-/// handles of calls have no way to end a call with an error of the client's choice.
-pub(super) fn is_reached_by_tasks(kind: Kind, name: &str) -> bool {
-    !matches!((kind, name), (Kind::Wake, _) | (Kind::Outcome, "short" | "excess"))
-}
-
-/// The name of an end of a call.
-pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
-    OUTCOMES[outcome_index(outcome)]
-}
-
-/// Place in [`OUTCOMES`].
-pub(super) const fn outcome_index(outcome: &Outcome) -> usize {
-    match outcome {
-        Ok(()) => 0,
-        Err(CallError::RemoteAbort(_)) => 1,
-        Err(CallError::LocalAbort(_)) => 2,
-        Err(CallError::Protocol(_)) => 3,
-        Err(CallError::Busy) => 4,
-        Err(CallError::Network(_)) => 5,
-        Err(CallError::Local(_)) => 6,
-        Err(CallError::Timeout(TimeoutKind::Silence)) => 7,
-        Err(CallError::Timeout(TimeoutKind::RequestGap)) => 8,
-        Err(CallError::Timeout(TimeoutKind::Lifetime)) => 9,
-        Err(CallError::PeerRestarted) => 10,
-        Err(CallError::PathMtu) => 11,
-        Err(CallError::TooLong) => 12,
-        Err(CallError::Short) => 13,
-        Err(CallError::Excess) => 14,
-        Err(CallError::EndpointClosed) => 15,
-        Err(_) => 16,
-    }
-}

@@ -262,8 +262,10 @@ impl FullNode {
 
     fn check(&self, world: &mut World) {
         let calls = self.node.0.endpoint.borrow().as_ref().map_or_else(Vec::new, |e| e.calls());
+        let stats = self.stats();
+        world.coverage.holds(&self.spec.endpoint, &stats);
         let limits = Limits { node: self.node.id(), spec: &self.spec.endpoint, oracles: &world.oracles };
-        if let Some((oracle, text)) = limits.check(&self.stats(), calls.into_iter()) {
+        if let Some((oracle, text)) = limits.check(&stats, calls.into_iter()) {
             world.violation(Some(self.node.id()), oracle, text);
         }
     }
@@ -453,6 +455,7 @@ impl Element for FullNode {
 
     fn error(&mut self, now: Instant, about: SocketAddr, error: NetworkError, world: &mut World) {
         if self.life == Life::Running {
+            world.coverage.network(error);
             world.oracles.ledger.on_report(self.node.id());
             let waker = self.node.0.socket.borrow_mut().report(about, error);
             if let Some(waker) = waker {

@@ -115,5 +115,6 @@ pub fn network_error(kind: IcmpKind) -> NetworkError {
         IcmpKind::Network => NetworkError::NetworkUnreachable,
         IcmpKind::Prohibited => NetworkError::Prohibited,
         IcmpKind::TooLarge(mtu) => NetworkError::MessageTooLong { mtu },
+        IcmpKind::Other(code) => NetworkError::Other(code),
     }
 }

@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// What peers were seen to do wrong, and limits that show in counters.
 pub(crate) fn check_faults(node: NodeId, stats: &EndpointStats, world: &mut World) {
-    world.coverage.misdeeds(stats);
+    world.coverage.endpoint(stats);
     for fault in Fault::all().filter(|f| stats.fault(*f) > 0) {
         if !world.oracles.allows(fault) {
             let text = format!("{} times: {fault}", stats.fault(fault));

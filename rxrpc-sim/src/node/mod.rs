@@ -265,6 +265,7 @@ impl DirectNode {
 
     fn check(&self, world: &mut World) {
         let stats = self.endpoint.stats();
+        world.coverage.holds(&self.spec.endpoint, &stats);
         let limits = Limits { node: self.id, spec: &self.spec.endpoint, oracles: &world.oracles };
         if let Some((oracle, text)) = limits.check(&stats, self.endpoint.call_infos()) {
             world.violation(Some(self.id), oracle, text);
@@ -299,6 +300,8 @@ impl DirectNode {
 
     fn close(&mut self, now: Instant, lasts: Duration, world: &mut World) {
         self.endpoint.close();
+        let local = self.clock.local(now);
+        self.app.closed(&mut Reach { now, local, endpoint: &mut self.endpoint, world });
         self.turn(now, world);
         let stats = self.endpoint.stats();
         if stats.calls > self.app.waiting() {
@@ -411,6 +414,7 @@ impl Element for DirectNode {
 
     fn error(&mut self, now: Instant, about: SocketAddr, error: NetworkError, world: &mut World) {
         if self.life == Life::Running {
+            world.coverage.network(error);
             world.oracles.ledger.on_report(self.id);
             self.endpoint.handle_network_error(self.clock.local(now), about, error);
             self.stir(now);

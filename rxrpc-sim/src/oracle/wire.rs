@@ -104,6 +104,8 @@ struct Lane {
     told_first: u32,
     /// First sequence number beyond every window it was offered.
     edge: u32,
+    /// Where the window ends that the peer offered, if it was as large as it can be and has not been used up.
+    whole: u32,
     /// Highest firstPacket it has sent.
     said_first: u32,
     /// First sequence number beyond every window it has offered.
@@ -128,6 +130,7 @@ impl Lane {
             arrived: Arrived::NONE,
             told_first: 1,
             edge: 1 + INITIAL_WINDOW,
+            whole: 0,
             said_first: 1,
             offered: 1,
             reply_end: None,
@@ -332,7 +335,12 @@ impl Wire {
             Body::Data(data) => {
                 // A client that was moved to a newer service heeds no acknowledgement of a server that has forgotten
                 // that.
-                check_data(lane, &data, packet.late || (allow.upgrades && allow.restarts))
+                let finding = check_data(lane, &data, packet.late || (allow.upgrades && allow.restarts));
+                if lane.sent + 1 == lane.whole {
+                    lane.whole = 0;
+                    coverage.limit(Limit::WholeWindow);
+                }
+                finding
             }
             Body::Ack(ack) => check_ack(lane, &ack, window, coverage),
             _ => None,
@@ -355,6 +363,7 @@ impl Wire {
         }
         let body = Body::parse(&header, rest).ok()?;
         let within = self.answers_within;
+        let most = packet.origin.and_then(|from| self.windows.get(usize::from(from)).copied()).unwrap_or(0);
         let from_client = header.from_client();
         let connection = self.connection(&header, from_client.then_some(to));
         let side = &mut connection.sides[usize::from(from_client)];
@@ -379,7 +388,11 @@ impl Wire {
                 }
                 // Who says nothing of a window takes what every peer does.
                 let window = ack.trailer().and_then(|t| t.rwind).unwrap_or(INITIAL_WINDOW);
-                lane.edge = lane.edge.max(ack.fields.first_packet.saturating_add(window));
+                let edge = ack.fields.first_packet.saturating_add(window);
+                if window == most {
+                    lane.whole = lane.whole.max(edge);
+                }
+                lane.edge = lane.edge.max(edge);
                 lane.flight.on_ack(&ack, order);
             }
             Body::Busy if header.call_number == lane.call => lane.flight.on_refused(),

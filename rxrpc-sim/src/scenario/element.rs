@@ -354,6 +354,8 @@ pub enum IcmpKind {
     Prohibited,
     /// Too large for this MTU.
     TooLarge(u32),
+    /// Anything else, by its number on the node's system.
+    Other(i32),
 }
 
 /// Which packets a rule is for. What is `None` does not matter.

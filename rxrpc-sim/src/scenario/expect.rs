@@ -150,10 +150,11 @@ impl FromStr for EndName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = OUTCOMES.iter().find(|name| **name == text);
+        let known: Vec<&'static str> = Kind::Outcome.reachable().collect();
+        let found = known.iter().find(|name| **name == text);
         found
             .map(|name| EndName(name))
-            .ok_or_else(|| format!("no call ends with '{text}'; they end with {}", OUTCOMES.join(", ")))
+            .ok_or_else(|| format!("no call ends with '{text}'; they end with {}", known.join(", ")))
     }
 }
 

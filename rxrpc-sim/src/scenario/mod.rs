@@ -154,6 +154,8 @@ pub struct NodeSpec {
     pub ipv6: bool,
     /// How its tasks run, if it has tasks.
     pub tasks: TaskSpec,
+    /// How often its applications use the endpoint wrongly on purpose, which has to say so and do no harm.
+    pub misuse: f64,
 }
 
 impl Default for NodeSpec {
@@ -167,6 +169,7 @@ impl Default for NodeSpec {
             nat: None,
             ipv6: false,
             tasks: TaskSpec::default(),
+            misuse: 0.0,
         }
     }
 }

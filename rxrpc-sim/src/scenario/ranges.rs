@@ -50,6 +50,7 @@ fn check_node(node: &NodeSpec) -> Result<(), String> {
         ("socket.gso_refused", socket.gso_refused),
         ("tasks.cancelled", tasks.cancelled),
         ("tasks.spurious", tasks.spurious),
+        ("misuse", node.misuse),
     ])
 }
 

@@ -1,8 +1,10 @@
 //! What clients and servers of both harnesses enter in the book of calls, and how calls look by that.
 
+use rxrpc_proto::WriteError;
+
 use super::transfer::{Reader, Writer};
 use super::{ANONYMOUS, ANONYMOUS_REPLY, HEAD, IDLE, head, named, pattern, stream};
-use crate::coverage::{Coverage, Workload};
+use crate::coverage::{CallStage, Coverage, Limit, Workload};
 use crate::oracle::Finding;
 use crate::packet::NodeId;
 use crate::scenario::{CallSpec, Transfer, us};
@@ -54,6 +56,43 @@ pub(crate) fn count_kinds(
     }
     if live == 0 && idle.is_some_and(|idle| idle >= us(IDLE)) {
         coverage.workload(Workload::AfterIdle);
+    }
+}
+
+/// A client's call is over, and packets of it were sent or not: it went through these stages.
+pub(crate) fn count_client_stages(coverage: &mut Coverage, sent: bool, writer: &Writer, reader: &Reader) {
+    let stages = [
+        (CallStage::Queued, true),
+        (CallStage::SendRequest, sent),
+        (CallStage::AwaitReply, sent && writer.finished),
+        (CallStage::RecvReply, reader.read > 0),
+        (CallStage::Ended, true),
+    ];
+    stages.into_iter().filter(|(_, is)| *is).for_each(|(stage, _)| coverage.stage(stage));
+}
+
+/// A served call is over: it went through these stages since it was accepted.
+pub(crate) fn count_served_stages(coverage: &mut Coverage, writer: Option<&Writer>) {
+    let stages = [
+        (CallStage::RecvRequest, true),
+        (CallStage::Working, writer.is_some()),
+        (CallStage::SendReply, writer.is_some_and(|w| w.written > 0 || w.finished)),
+        (CallStage::AwaitAck, writer.is_some_and(|w| w.finished)),
+        (CallStage::Ended, true),
+    ];
+    stages.into_iter().filter(|(_, is)| *is).for_each(|(stage, _)| coverage.stage(stage));
+}
+
+/// The endpoint may have refused to take or to give bytes.
+pub(crate) fn count_refusals(coverage: &mut Coverage, writer: Option<&mut Writer>, reader: &mut Reader) {
+    if let Some(error) = writer.and_then(|writer| writer.refusal.take()) {
+        coverage.error(&error);
+        if error == WriteError::Blocked {
+            coverage.limit(Limit::Write);
+        }
+    }
+    if let Some(error) = reader.refusal.take() {
+        coverage.error(&error);
     }
 }
 

@@ -11,7 +11,8 @@ use super::transfer::{Reader, Stop, Writer};
 use super::{Alarm, App, Begin, Reach, is_impatient, limits};
 use crate::coverage::{CallStage, Coverage, Limit};
 use crate::oracle::{Checks, Oracle};
-use crate::scenario::{CallSpec, Ending, us};
+use crate::packet::NodeId;
+use crate::scenario::{CallSpec, Ending, Scenario, us};
 use crate::world::World;
 
 /// A call that was refused for want of room is tried again after this long.
@@ -57,6 +58,12 @@ impl Clients {
         self.calls.get(slot).filter(|c| c.generation == generation).map(|_| slot)
     }
 
+    /// The call in a slot, its writer, and its place in the scenario.
+    pub(super) fn writer(&self, slot: usize) -> (CallId, &Writer, u32) {
+        let call = &self.calls[slot];
+        (call.id, &call.writer, call.what.spec)
+    }
+
     pub(super) fn hurry(&mut self) -> std::vec::IntoIter<u64> {
         let mut tags = Vec::new();
         for (slot, call) in &mut self.calls {
@@ -85,6 +92,18 @@ pub(crate) fn has_to_wait(call: &CallInfo) -> bool {
     call.is_client && call.wire.is_none() && call.outcome.is_none()
 }
 
+/// A call of the node has to wait for a channel: for want of connections, if calls that probe for a newer service do not
+/// hold it up, and the limit is below what a client may have that has not proved its address.
+pub(crate) fn count_waiting(coverage: &mut Coverage, scenario: &Scenario, node: NodeId) {
+    const FIRST_CONNECTIONS: usize = 16;
+    coverage.limit(Limit::Channels);
+    let probes = scenario.calls.iter().any(|call| call.client == node && call.upgrade);
+    let few = scenario.nodes[usize::from(node)].endpoint.connections_per_bundle < FIRST_CONNECTIONS;
+    if few && !probes {
+        coverage.limit(Limit::ConnectionsPerBundle);
+    }
+}
+
 /// How the call is made.
 pub(crate) fn options(spec: &CallSpec, tag: u64) -> CallOptions {
     CallOptions {
@@ -102,6 +121,7 @@ impl App {
         let spec = what.spec;
         let scenario = std::sync::Arc::clone(&self.scenario);
         let Some(call) = scenario.calls.get(spec as usize) else { return };
+        self.misuse_endpoint(reach);
         let generation = (self.clients.generation + 1) & 0x7fff_ffff;
         let slot = self.clients.calls.vacant_key();
         let tag = tag_of(slot, generation);
@@ -138,12 +158,13 @@ impl App {
     pub(crate) fn count_waiting(&mut self, endpoint: &Endpoint, coverage: &mut Coverage) {
         for id in self.clients.fresh.drain(..) {
             if endpoint.call_info(id).is_some_and(|call| has_to_wait(&call)) {
-                coverage.limit(Limit::Channels);
+                count_waiting(coverage, &self.scenario, self.node);
             }
         }
     }
 
     fn begin_refused(&mut self, reach: &mut Reach<'_>, what: Begin, error: BeginCallError) {
+        reach.world.coverage.error(&error);
         match error {
             BeginCallError::TooManyCalls => reach.world.coverage.limit(Limit::Calls),
             BeginCallError::TooManyCallsToPeer(_) => reach.world.coverage.limit(Limit::CallsPerPeer),
@@ -216,6 +237,7 @@ impl App {
         }
         self.report(reach, finding);
         self.check_deadline(reach, outcome, after, limits);
+        self.misuse_ended(reach, self.clients.calls[slot].id);
         match outcome {
             Ok(()) => self.read_client(reach, slot),
             Err(_) => self.client_over(reach, slot),
@@ -254,11 +276,9 @@ impl App {
             return self.broken(reach, "a call is unknown that was not released");
         };
         let stop = call.writer.go(reach.now, &mut view);
-        let blocked = std::mem::take(&mut call.writer.was_blocked);
         let unique = call.unique;
-        if blocked {
-            reach.world.coverage.limit(Limit::Write);
-        }
+        book::count_refusals(&mut reach.world.coverage, Some(&mut call.writer), &mut call.reader);
+        self.misuse_client(reach, slot);
         match stop {
             Stop::Until(at) => self.client_alarm(slot, at),
             Stop::Blocked | Stop::Done | Stop::Over => {}
@@ -281,6 +301,7 @@ impl App {
                 Some(stop) => break stop,
             }
         };
+        book::count_refusals(&mut reach.world.coverage, None, &mut call.reader);
         let (unique, ended, read) = (call.unique, call.ended, call.reader.read);
         let expected = book::reply_len(&self.scenario.calls[call.what.spec as usize]);
         match stop {
@@ -304,6 +325,8 @@ impl App {
     fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
         let call = self.clients.calls.remove(slot);
         self.clients.last_end = Some(reach.now);
+        let sent = reach.endpoint.call(call.id).is_some_and(|view| view.stats().packets_sent > 0);
+        book::count_client_stages(&mut reach.world.coverage, sent, &call.writer, &call.reader);
         reach.endpoint.release(call.id);
         let what = Begin { round: call.what.round + 1, ..call.what };
         let spec = &self.scenario.calls[what.spec as usize];
@@ -342,10 +365,10 @@ impl App {
     /// The client gives the call up, if it still lives.
     pub(super) fn end_client(&mut self, reach: &mut Reach<'_>, tag: u64) {
         let Some(slot) = self.clients.slot(tag).filter(|s| !self.clients.calls[*s].ended) else {
-            return reach.world.coverage.stage(CallStage::Ended);
+            return reach.world.coverage.given_up(CallStage::Ended);
         };
         let stage = self.stage(reach, slot);
-        reach.world.coverage.stage(stage);
+        reach.world.coverage.given_up(stage);
         let call = &self.clients.calls[slot];
         let (id, place, unique) = (call.id, call.place, call.unique);
         let ending = self.scenario.calls[call.what.spec as usize].ending;

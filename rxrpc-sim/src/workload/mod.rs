@@ -4,6 +4,7 @@ mod arrivals;
 pub(crate) mod book;
 mod client;
 mod kinds;
+mod misuse;
 mod pattern;
 mod server;
 pub(crate) mod transfer;
@@ -13,7 +14,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rxrpc_proto::{CallError, CallId, Endpoint, Event, Instant, Outcome, TimeoutKind};
+use rxrpc_proto::{CallError, CallId, Endpoint, Event, Instant, Outcome, TimeoutKind, VersionError};
 
 use crate::coverage::{Limit, Workload};
 use crate::oracle::Oracle;
@@ -24,8 +25,9 @@ use crate::world::World;
 pub(crate) use arrivals::Arrivals;
 use client::Clients;
 #[cfg(feature = "full")]
-pub(crate) use client::{TRY_AGAIN, has_to_wait, options};
+pub(crate) use client::{TRY_AGAIN, count_waiting, has_to_wait, options};
 pub(crate) use kinds::kinds;
+pub(crate) use misuse::Misuse;
 use server::Servers;
 
 /// A node without a call for this long was idle.
@@ -121,6 +123,7 @@ pub(crate) struct App {
     kinds: Vec<Vec<Workload>>,
     /// How much later than due anything may happen here: late timers, pauses, a blocked socket.
     slack: Duration,
+    misuse: Misuse,
 }
 
 /// How long word of a client's ending a call takes at most, if nothing loses, delays or holds up packets. If its reply
@@ -235,6 +238,7 @@ impl App {
             told_within: told_within(scenario),
             kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
             slack: slack(scenario, node),
+            misuse: Misuse::new(scenario, node),
         }
     }
 
@@ -268,21 +272,23 @@ impl App {
             Event::Call { call, tag, news } if tag & SERVED != 0 => self.on_served(reach, call, tag, news),
             Event::Call { call, tag, news } => self.on_client(reach, call, tag, news),
             Event::Incoming { call, service } => self.on_incoming(reach, call, service),
-            Event::Version(id) => {
-                if reach.endpoint.take_version(id).is_none() {
-                    self.broken(reach, "a version question ended without an answer");
-                }
-            }
+            Event::Version(id) => match reach.endpoint.take_version(id) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => reach.world.coverage.error(&error),
+                None => self.broken(reach, "a version question ended without an answer"),
+            },
         }
     }
 
     fn ask(&mut self, reach: &mut Reach<'_>, version: u32) {
         let version = &self.scenario.versions[version as usize];
         let to = self.address(version.server);
-        match reach.endpoint.ask_version(to, us(version.timeout)) {
-            Err(rxrpc_proto::VersionError::TooMany) => reach.world.coverage.limit(Limit::Versions),
-            Ok(_) | Err(rxrpc_proto::VersionError::EndpointClosed) => {}
-            Err(e) => self.broken(reach, &format!("asking for a version: {e}")),
+        let Err(error) = reach.endpoint.ask_version(to, us(version.timeout)) else { return };
+        reach.world.coverage.error(&error);
+        match error {
+            VersionError::TooMany => reach.world.coverage.limit(Limit::Versions),
+            VersionError::EndpointClosed => {}
+            _ => self.broken(reach, &format!("asking for a version: {error}")),
         }
     }
 
@@ -333,6 +339,7 @@ impl App {
     pub(crate) fn crash(&mut self, world: &mut World) {
         self.lose_calls(world);
         self.incarnation += 1;
+        self.misuse.reopen();
         let kept = std::mem::take(&mut self.alarms.heap).into_sorted_vec().into_iter().rev();
         for Reverse((at, _, alarm)) in kept {
             if matches!(alarm, Alarm::Begin(Begin { parent: None, .. }) | Alarm::Ask(_)) {

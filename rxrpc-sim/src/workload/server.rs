@@ -7,7 +7,7 @@ use slab::Slab;
 use super::book::{self, Named};
 use super::transfer::{Reader, Stop, Writer};
 use super::{ANONYMOUS, Alarm, App, Arrivals, Begin, HEAD, Reach, SERVED, stream};
-use crate::coverage::{CallStage, Limit};
+use crate::coverage::CallStage;
 use crate::liveness::is_tight;
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
@@ -86,6 +86,11 @@ impl Servers {
         tags.into_iter()
     }
 
+    /// One of the services, if there is any.
+    pub(super) fn any_service(&self) -> Option<u16> {
+        self.services.first().map(|service| service.service)
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -121,7 +126,10 @@ impl App {
                 0 => Rejection::Busy,
                 code => Rejection::Abort(AbortCode(code)),
             };
-            let _ = reach.endpoint.reject(id, how);
+            reach.world.coverage.given_up(CallStage::Waiting);
+            if let Err(error) = reach.endpoint.reject(id, how) {
+                reach.world.coverage.error(&error);
+            }
             reach.world.application(self.node, id.slot() as u64, 4);
             return;
         }
@@ -129,11 +137,14 @@ impl App {
         let slot = self.servers.calls.vacant_key();
         let lifetime = (spec.lifetime > 0).then_some(us(spec.lifetime));
         let options = AcceptOptions { tag: tag_of(slot, generation), lifetime };
-        if reach.endpoint.accept(id, options).is_err() {
+        self.misuse_waiting(reach, id);
+        if let Err(error) = reach.endpoint.accept(id, options) {
+            reach.world.coverage.error(&error);
             reach.world.application(self.node, id.slot() as u64, 5);
             return;
         }
         reach.world.application(self.node, id.slot() as u64, 6);
+        self.misuse_accepted(reach, id);
         self.servers.generation = generation;
         reach.world.oracles.ledger.serve();
         self.servers.calls.insert(ServedCall {
@@ -174,6 +185,7 @@ impl App {
             return self.broken(reach, "a call has ended without an outcome");
         };
         reach.world.coverage.outcome(&outcome);
+        book::count_served_stages(&mut reach.world.coverage, call.writer.as_ref());
         let word = 7 | u64::from(outcome.is_ok()) << 8;
         reach.world.application(self.node, u64::from(call.unique), word);
         let wrote = call.writer.as_ref().is_some_and(|w| w.finished);
@@ -228,6 +240,9 @@ impl App {
     }
 
     fn go_on(&mut self, reach: &mut Reach<'_>, slot: usize) {
+        let call = &self.servers.calls[slot];
+        let finished = call.has_request.then(|| call.writer.as_ref().is_some_and(|writer| writer.finished));
+        self.misuse_served(reach, call.id, finished);
         if !self.servers.calls[slot].has_request {
             self.read_request(reach, slot);
         }
@@ -251,6 +266,7 @@ impl App {
                 return self.broken(reach, "a served call is unknown");
             };
             let stop = call.reader.step(reach.now, &mut view);
+            book::count_refusals(&mut reach.world.coverage, None, &mut call.reader);
             let (unique, named) = (call.unique, call.named);
             if !named && call.reader.has_head() && !self.name(reach, slot) {
                 return;
@@ -342,9 +358,7 @@ impl App {
             return self.broken(reach, "a served call is unknown");
         };
         let stop = writer.go(reach.now, &mut view);
-        if std::mem::take(&mut writer.was_blocked) {
-            reach.world.coverage.limit(Limit::Write);
-        }
+        book::count_refusals(&mut reach.world.coverage, Some(writer), &mut call.reader);
         if writer.finished
             && let Some(record) = call.place.and_then(|p| reach.world.oracles.ledger.record(p))
         {
@@ -360,10 +374,10 @@ impl App {
     /// The server gives the call up, if it still lives.
     pub(super) fn end_server(&mut self, reach: &mut Reach<'_>, tag: u64) {
         let Some(slot) = self.servers.slot(tag) else {
-            return reach.world.coverage.stage(CallStage::Ended);
+            return reach.world.coverage.given_up(CallStage::Ended);
         };
         let call = &mut self.servers.calls[slot];
-        reach.world.coverage.stage(match &call.writer {
+        reach.world.coverage.given_up(match &call.writer {
             None => CallStage::RecvRequest,
             Some(_) if call.works_until.is_some() => CallStage::Working,
             Some(w) if w.finished => CallStage::AwaitAck,
@@ -377,7 +391,8 @@ impl App {
         reach.world.application(self.node, u64::from(unique), 9);
         let ending = call.spec.map(|s| self.scenario.calls[s as usize].ending);
         if ending == Some(Ending::ServerForgets) {
-            self.servers.calls.remove(slot);
+            let call = self.servers.calls.remove(slot);
+            book::count_served_stages(&mut reach.world.coverage, call.writer.as_ref());
             reach.endpoint.release(id);
             let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
             let finding = reach.world.oracles.ledger.end_server(place, gone, (true, true), true);

@@ -41,7 +41,8 @@ pub(crate) struct Writer {
     head_len: u64,
     pub(crate) written: u64,
     pub(crate) finished: bool,
-    pub(crate) was_blocked: bool,
+    /// Why the endpoint took nothing, until somebody asks.
+    pub(crate) refusal: Option<WriteError>,
     paused: Option<Instant>,
 }
 
@@ -56,7 +57,7 @@ impl Writer {
             head_len: head.len() as u64,
             written: 0,
             finished: false,
-            was_blocked: false,
+            refusal: None,
             paused: None,
         }
     }
@@ -124,11 +125,9 @@ impl Writer {
     }
 
     fn refused(&mut self, error: WriteError) -> Stop {
+        self.refusal = Some(error);
         match error {
-            WriteError::Blocked => {
-                self.was_blocked = true;
-                Stop::Blocked
-            }
+            WriteError::Blocked => Stop::Blocked,
             WriteError::Ended(_) | WriteError::Complete => Stop::Over,
             _ => Stop::Unexpected,
         }
@@ -141,6 +140,8 @@ pub(crate) struct Reader {
     key: u64,
     pub(crate) read: u64,
     pub(crate) at_end: bool,
+    /// Why the endpoint gave nothing, until somebody asks.
+    pub(crate) refusal: Option<ReadError>,
     paused: Option<Instant>,
     /// Bytes before the pattern begins, as they come.
     pub(crate) head: [u8; 8],
@@ -149,7 +150,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(plan: Transfer, key: u64, head_len: u64) -> Self {
-        Reader { plan, key, read: 0, at_end: false, paused: None, head: [0; 8], head_len }
+        Reader { plan, key, read: 0, at_end: false, refusal: None, paused: None, head: [0; 8], head_len }
     }
 
     /// The first bytes have told what the rest is.
@@ -194,9 +195,14 @@ impl Reader {
                 self.at_end = true;
                 Some(Stop::Done)
             }
-            Err(ReadError::Blocked) => Some(Stop::Blocked),
-            Err(ReadError::Ended(_)) => Some(Stop::Over),
-            Err(_) => Some(Stop::Unexpected),
+            Err(error) => {
+                self.refusal = Some(error);
+                Some(match error {
+                    ReadError::Blocked => Stop::Blocked,
+                    ReadError::Ended(_) => Stop::Over,
+                    _ => Stop::Unexpected,
+                })
+            }
         }
     }
 

@@ -46,6 +46,8 @@ struct Made<'a> {
     begun: Instant,
     writer: Writer,
     reader: Reader,
+    /// Packets of it were sent, as far as its task knows.
+    sent: bool,
 }
 
 impl Made<'_> {
@@ -70,6 +72,7 @@ pub(super) async fn make_calls(job: &Job<'_>, turn: Turn, plan: Plan) {
             break;
         }
         job.makes(turn, round);
+        job.misuse_endpoint().await;
         let made = match job.way(spec) {
             Way::Unary => job.call_unary(spec, turn).await,
             way => job.call(spec, turn, way).await,
@@ -107,6 +110,7 @@ impl Job<'_> {
     }
 
     fn begin_refused(&self, error: BeginCallError) {
+        self.refused(&error);
         match error {
             BeginCallError::TooManyCalls => self.world().coverage.limit(Limit::Calls),
             BeginCallError::TooManyCallsToPeer(_) => self.world().coverage.limit(Limit::CallsPerPeer),
@@ -124,7 +128,7 @@ impl Job<'_> {
         let Begun { unique, place, writer, reader } = book::begin(&mut world, self.id, index as u32, spec);
         self.fresh.set(true);
         let key = self.clients.borrow_mut().insert(place);
-        Made { spec, key, place, unique, begun: self.local(), writer, reader }
+        Made { spec, key, place, unique, begun: self.local(), writer, reader, sent: false }
     }
 
     fn target(&self, spec: &CallSpec) -> Target {
@@ -136,6 +140,9 @@ impl Job<'_> {
         let mut call = self.node.endpoint().call(self.target(spec), options(spec, 0))?;
         self.plan(turn, None);
         let mut made = self.note(spec, turn.index);
+        if spec.announced {
+            self.misuse_length(&mut call, spec.request.len).await;
+        }
         let give_up = self.fault_at(self.node.now() + us(spec.ending_after));
         let talk = self.talk(&mut call, &mut made, way);
         let stop = match spec.ending {
@@ -149,9 +156,11 @@ impl Job<'_> {
             return Ok(());
         };
         if spec.ending != Ending::Normal {
-            self.world().coverage.stage(CallStage::Ended);
+            self.world().coverage.given_up(CallStage::Ended);
         }
         let outcome = self.insist(async || call.outcome().await).await;
+        made.sent = call.stats().packets_sent > 0;
+        self.misuse_over(&mut call, outcome).await;
         self.check_end(&made, stop, outcome);
         self.end_client(&made, outcome);
         Ok(())
@@ -253,6 +262,7 @@ impl Job<'_> {
             }
             Some(Err(UnaryError::Call(error))) => Err(error),
             Some(Ok(reply)) => {
+                (made.sent, made.writer.finished) = (true, true);
                 if !made.reader.check(&reply) || made.reader.read != made.expected() {
                     let (read, expected) = (made.reader.read, made.expected());
                     self.wrong(
@@ -270,6 +280,7 @@ impl Job<'_> {
     fn leave(&self, made: &Made<'_>) {
         self.clients.borrow_mut().remove(made.key);
         self.last_end.set(Some(self.node.now()));
+        book::count_client_stages(&mut self.world().coverage, made.sent, &made.writer, &made.reader);
     }
 
     fn end_client(&self, made: &Made<'_>, outcome: Outcome) {
@@ -300,8 +311,9 @@ impl Job<'_> {
     }
 
     /// The client gives the call up, which still lives for all it knows.
-    async fn give_up(&self, mut call: Call, made: Made<'_>) {
-        self.world().coverage.stage(stage(&call, &made));
+    async fn give_up(&self, mut call: Call, mut made: Made<'_>) {
+        made.sent = call.stats().packets_sent > 0;
+        self.world().coverage.given_up(stage(&call, &made));
         if made.spec.ending == Ending::ClientForgets {
             drop(call);
             return self.forget_client(&made);

@@ -2,6 +2,7 @@
 
 mod client;
 mod job;
+mod misuse;
 mod server;
 mod transfer;
 
@@ -24,7 +25,9 @@ use crate::oracle::{Checks, Oracle};
 use crate::packet::{NodeId, inside};
 use crate::rng::Streams;
 use crate::scenario::{Micros, Scenario, TaskSpec, us};
-use crate::workload::{Arrivals, has_to_wait, judge_deadline, kinds, slack, told_within};
+use crate::workload::{
+    Arrivals, Misuse, count_waiting, has_to_wait, judge_deadline, kinds, slack, told_within,
+};
 use crate::world::World;
 use job::Job;
 
@@ -61,6 +64,7 @@ pub(super) struct App {
     /// Calls that have come, until they are accepted or turned away; and those that have come in all.
     undecided: Count,
     arrivals: RefCell<Arrivals>,
+    misuse: RefCell<Misuse>,
     /// Operations of the endpoint that wait.
     waits: Count,
 }
@@ -130,6 +134,7 @@ impl App {
             clients: RefCell::default(),
             last_end: Cell::new(None),
             kinds: scenario.calls.iter().map(|call| kinds(scenario, call)).collect(),
+            misuse: RefCell::new(Misuse::new(scenario, id)),
             fresh: Cell::new(false),
             queued: RefCell::default(),
             served: RefCell::default(),
@@ -228,7 +233,9 @@ impl App {
         let calls = self.node.endpoint().calls();
         let now: Vec<CallId> = calls.iter().filter(|call| has_to_wait(call)).map(|call| call.id).collect();
         let before = self.queued.replace(now.clone());
-        now.iter().filter(|call| !before.contains(call)).for_each(|_| coverage.limit(Limit::Channels));
+        now.iter().filter(|call| !before.contains(call)).for_each(|_| {
+            count_waiting(coverage, &self.scenario, self.id);
+        });
     }
 
     /// Calls of the endpoint that tasks have.
@@ -330,9 +337,12 @@ impl App {
         let job = Job::new(&self, self.streams.stream("ask", u64::from(version.server) << 48 ^ version.at));
         let endpoint = self.node.endpoint();
         let to = self.address(version.server);
-        if let Some(Err(VersionError::TooMany)) = job.attempt(endpoint.version(to, us(version.timeout))).await
-        {
-            self.world().coverage.limit(Limit::Versions);
+        job.misuse_endpoint().await;
+        if let Some(Err(error)) = job.attempt(endpoint.version(to, us(version.timeout))).await {
+            job.refused(&error);
+            if error == VersionError::TooMany {
+                self.world().coverage.limit(Limit::Versions);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use rxrpc_driver::{AbortCode, AcceptOptions, Call, CallError, Incoming, ServiceOptions};
+use rxrpc_driver::{AbortCode, AcceptError, AcceptOptions, Call, CallError, Incoming, ServiceOptions};
 use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
@@ -73,19 +73,24 @@ async fn decide(
         job.world().coverage.stage(CallStage::Waiting);
         job.pause(service.accept_after).await;
     }
+    job.misuse_service(service.service);
     let slot = incoming.id().slot() as u64;
     if unwelcome && !job.is_healed() {
         match service.reject_code {
             // Nobody takes it, which says the same.
             0 if job.tasks.mixed && job.chance(0.5) => drop(incoming),
-            0 => drop(incoming.reject_busy()),
-            code => drop(incoming.reject(AbortCode(code))),
+            0 => job.note_turned_away(incoming.reject_busy()),
+            code => job.note_turned_away(incoming.reject(AbortCode(code))),
         }
         return job.world().application(job.id, slot, 4);
     }
     let lifetime = (service.lifetime > 0).then_some(us(service.lifetime));
-    let Ok(call) = incoming.accept_with(AcceptOptions { tag: 0, lifetime }) else {
-        return job.world().application(job.id, slot, 5);
+    let call = match incoming.accept_with(AcceptOptions { tag: 0, lifetime }) {
+        Ok(call) => call,
+        Err(error) => {
+            job.refused(&error);
+            return job.world().application(job.id, slot, 5);
+        }
     };
     drop(held);
     {
@@ -115,6 +120,13 @@ fn pauses(spec: &CallSpec) -> Micros {
 }
 
 impl Job<'_> {
+    fn note_turned_away(&self, done: Result<(), AcceptError>) {
+        self.world().coverage.given_up(CallStage::Waiting);
+        if let Err(error) = done {
+            self.refused(&error);
+        }
+    }
+
     async fn serve(&self, mut call: Call, mut served: Served) {
         let stop = read_all(self, Port::Own(&mut call), &mut served.reader, true).await;
         if stop == Stop::Done && served.reader.has_head() && !self.name(&mut served) {
@@ -236,9 +248,14 @@ impl Job<'_> {
         Some(self.told_within? + us(pauses(spec)))
     }
 
-    fn note_end(&self, served: &Served, outcome: Outcome) {
-        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
+    fn leave_served(&self, served: &Served) {
         self.served.borrow_mut().remove(served.key);
+        book::count_served_stages(&mut self.world().coverage, served.writer.as_ref());
+    }
+
+    fn note_end(&self, served: &Served, outcome: Outcome) {
+        self.leave_served(served);
+        let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
         let finding = {
             let mut world = self.world();
             world.coverage.outcome(&outcome);
@@ -264,7 +281,7 @@ impl Job<'_> {
         served.gave_up = true;
         {
             let mut world = self.world();
-            world.coverage.stage(match &served.writer {
+            world.coverage.given_up(match &served.writer {
                 None => CallStage::RecvRequest,
                 Some(_) if served.works => CallStage::Working,
                 Some(w) if w.finished => CallStage::AwaitAck,
@@ -286,7 +303,7 @@ impl Job<'_> {
 
     /// The call was dropped: how it ends nobody will know.
     fn forget_served(&self, served: &Served) {
-        self.served.borrow_mut().remove(served.key);
+        self.leave_served(served);
         let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
         let finding = self.world().oracles.ledger.end_server(served.place, gone, (true, true), true);
         self.report(finding);

@@ -127,13 +127,13 @@ pub(super) async fn write_all(app: &Job<'_>, mut port: Port<'_>, writer: &mut Wr
         if writer.written >= writer.plan.len {
             match port.with(Call::finish) {
                 Ok(()) => writer.finished = true,
-                Err(error) => return write_refused(error),
+                Err(error) => return write_refused(app, error),
             }
             continue;
         }
         match port.write(app, writer.piece()).await {
             Some(Ok(written)) => writer.written += written as u64,
-            Some(Err(error)) => return write_refused(error),
+            Some(Err(error)) => return write_refused(app, error),
             None => continue,
         }
         if writer.plan.flush {
@@ -143,10 +143,12 @@ pub(super) async fn write_all(app: &Job<'_>, mut port: Port<'_>, writer: &mut Wr
             app.pause(writer.plan.write_pause).await;
         }
     }
+    port.with(|call| app.misuse_end(call));
     Stop::Done
 }
 
-fn write_refused(error: WriteError) -> Stop {
+fn write_refused(app: &Job<'_>, error: WriteError) -> Stop {
+    app.refused(&error);
     match error {
         WriteError::Ended(error) => Stop::Over(Some(error)),
         WriteError::Complete => Stop::Over(None),
@@ -179,8 +181,13 @@ pub(super) async fn read_all(
                 }
             }
             Some(Ok(None)) => reader.at_end = true,
-            Some(Err(ReadError::Ended(error))) => return Stop::Over(Some(error)),
-            Some(Err(_)) => return Stop::Unexpected,
+            Some(Err(error)) => {
+                app.refused(&error);
+                return match error {
+                    ReadError::Ended(error) => Stop::Over(Some(error)),
+                    _ => Stop::Unexpected,
+                };
+            }
         }
     }
 }
