@@ -9,7 +9,7 @@ mod wire;
 
 use std::fmt;
 
-use rxrpc_proto::wire::Malformed;
+use rxrpc_proto::wire::{Flags, Malformed};
 use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
@@ -140,6 +140,10 @@ pub(crate) struct Allowances {
     pub(crate) injection: bool,
     /// Packets are cut short on purpose, as an implementation of old would have sent them.
     pub(crate) cut: bool,
+    /// Jumbograms are broken on purpose: the calls that they are of end.
+    pub(crate) broken_jumbograms: bool,
+    /// Packets come with a security index that is not their connection's.
+    pub(crate) other_index: bool,
 }
 
 impl Allowances {
@@ -164,7 +168,7 @@ impl Allowances {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
                 ElementKind::Icmp { .. } => allow.icmp = true,
                 ElementKind::Script(rules) => {
-                    allow.cut |= rules.iter().any(|r| matches!(r.mishap, Mishap::Edit(Edit::Cut(_))));
+                    rules.iter().for_each(|rule| allow.rewritten(rule.mishap));
                 }
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
                 // All answers are lost for a while, and what is heard then first may be of another call.
@@ -191,6 +195,17 @@ impl Allowances {
             allow.forgets |= e.idle_service < life || (e.validate_peers && e.unvalidated_life < life);
         }
         allow
+    }
+
+    /// What follows from what a script does to packets.
+    fn rewritten(&mut self, mishap: Mishap) {
+        match mishap {
+            Mishap::Edit(Edit::Cut(_)) => self.cut = true,
+            Mishap::Edit(Edit::SecurityIndex(_)) => self.other_index = true,
+            Mishap::Edit(Edit::TornJumbogram(_)) => self.broken_jumbograms = true,
+            Mishap::Edit(Edit::Flags(flags)) => self.broken_jumbograms |= Flags(flags).contains(Flags::JUMBO),
+            Mishap::Edit(_) | Mishap::Drop | Mishap::Delay(_) | Mishap::Duplicate => {}
+        }
     }
 }
 
@@ -302,10 +317,10 @@ impl Oracles {
             // Keepalives have the shape of a reply that nobody asked for, and are counted as that.
             Fault::Malformed(Malformed::VersionNotRequest) => true,
             Fault::Malformed(_) => self.allow.cut,
-            Fault::Jumbo(_) => false,
+            Fault::Jumbo(_) => self.allow.broken_jumbograms,
+            Fault::SecurityMismatch => self.allow.other_index,
             Fault::UnusableSource
             | Fault::UnsupportedSecurity
-            | Fault::SecurityMismatch
             | Fault::SecondUpgrade
             | Fault::AckZeroFirst
             | Fault::ShortSack
