@@ -9,6 +9,8 @@
 //! * [`Sim::new`]: bare endpoints of `rxrpc-proto`. The fastest, to try the protocol.
 //! * [`full::sim`]: drivers and handles of `rxrpc-driver` with async code, to try those as well (feature `full`).
 //!
+//! [`Network`] is the network alone, for endpoints that a test moves by hand.
+//!
 //! [`swarm`] draws a scenario from a seed, [`campaign`](mod@campaign) runs many seeds, [`check`] tells whether a seed
 //! repeats, and [`shrink`](mod@shrink) makes a scenario smaller that fails.
 //!
