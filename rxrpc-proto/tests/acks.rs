@@ -524,10 +524,10 @@ fn a_lost_window_update_is_made_good_by_the_probes() {
     let served = pair.accept();
     pair.run_for(Duration::from_secs(5));
     // The update that reading sends is lost.
-    pair.script = Box::new(|_| vec![]);
+    pair.script(|_| vec![]);
     let mut got = pair.read(SERVER, served);
     pair.pump();
-    pair.script = Box::new(|_| vec![Duration::ZERO]);
+    pair.script(|_| vec![Duration::ZERO]);
     let resumed = pair.now;
     while got.len() < data.len() {
         got.extend(pair.read(SERVER, served));

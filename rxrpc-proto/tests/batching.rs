@@ -256,7 +256,7 @@ fn one_received_batch_of_many_datagrams_is_read_datagram_by_datagram() {
 fn every_batch_is_of_equal_datagrams_but_for_a_shorter_last_one() {
     for seed in 1..=6 {
         let mut pair = Pair::new();
-        pair.script = Box::new(chance(seed, 0.1, 0.1, 0.2));
+        pair.script(chance(seed, 0.1, 0.1, 0.2));
         let calls: Vec<CallId> = (0..25).map(|i| pair.request(&pattern(i * 777))).collect();
         for _ in 0..600 {
             while let Some(id) = pair.ends[SERVER].waiting(SERVICE) {

@@ -20,7 +20,7 @@ fn run(seed: u8, network: u64) -> Trace {
         c.limits.receive_per_peer = 60_000;
         c.timing.nat_keepalive = Some(Duration::from_secs(20));
     });
-    pair.script = Box::new(chance(network, 0.1, 0.1, 0.2));
+    pair.script(chance(network, 0.1, 0.1, 0.2));
     let piece = pattern(900);
     let mut events = Vec::new();
     let mut served: Vec<CallId> = Vec::new();

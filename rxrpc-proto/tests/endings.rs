@@ -191,10 +191,10 @@ fn aborting_discards_unread_and_unsent_data_and_frees_its_room() {
 #[test]
 fn a_lost_abort_is_said_again_when_the_peer_goes_on() {
     let (mut pair, call, served) = STAGES[1].reach();
-    pair.script = Box::new(|f| if f.is(CLIENT, PacketType::Abort) { vec![] } else { vec![Duration::ZERO] });
+    pair.script(|f| if f.is(CLIENT, PacketType::Abort) { vec![] } else { vec![Duration::ZERO] });
     pair.ends[CLIENT].call(call).unwrap().abort(CODE);
     pair.run_for(ms(10));
-    pair.script = Box::new(|_| vec![Duration::ZERO]);
+    pair.script(|_| vec![Duration::ZERO]);
     assert_eq!(pair.outcome(SERVER, served), None);
     pair.write_all(SERVER, served, b"late");
     pair.run_for(ms(20));
@@ -359,7 +359,7 @@ fn a_closed_server_refuses_calls_that_wait_and_new_ones() {
 fn no_call_has_two_ends_whatever_the_network_and_the_applications_do() {
     for seed in 1..=40u64 {
         let mut pair = Pair::new();
-        pair.script = Box::new(harness::chance(seed, 0.1, 0.1, 0.2));
+        pair.script(harness::chance(seed, 0.1, 0.1, 0.2));
         let calls: Vec<CallId> = (0..12).map(|i| pair.request(&pattern(i * 900))).collect();
         let mut served = Vec::new();
         for step in 0..400 {
@@ -381,7 +381,7 @@ fn no_call_has_two_ends_whatever_the_network_and_the_applications_do() {
                 let _ = view.write(&pattern(2000)).and_then(|_| view.finish());
             }
         }
-        pair.script = Box::new(|_| vec![Duration::ZERO]);
+        pair.script(|_| vec![Duration::ZERO]);
         for id in &served {
             pair.ends[SERVER].call(*id).unwrap().abort(CODE);
         }

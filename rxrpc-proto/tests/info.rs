@@ -73,7 +73,7 @@ fn a_time_out_doubles_the_next_and_sets_a_threshold() {
     let mut pair = Pair::new();
     pair.exchange(b"q", b"a");
     let call = pair.request(b"question");
-    pair.script = Box::new(|f| if f.from == CLIENT { vec![] } else { vec![ON] });
+    pair.script(|f| if f.from == CLIENT { vec![] } else { vec![ON] });
     pair.pump();
     let stats = |pair: &Pair| pair.ends[CLIENT].call_info(call).unwrap().stats;
     let fresh = stats(&pair);

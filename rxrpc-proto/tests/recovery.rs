@@ -5,16 +5,16 @@ mod harness;
 use std::time::Duration;
 
 use harness::solo::{Hand, Sent, Solo};
-use harness::{CLIENT, Pair, SERVER, SERVICE, Script, chance, ms, pattern, server_addr};
+use harness::{CLIENT, Fate, Flight, Pair, SERVER, SERVICE, chance, ms, pattern, server_addr};
 use rxrpc_proto::wire::{AckReason, Body, PacketType};
 use rxrpc_proto::{CallId, CallOptions, CallStats, Instant, Target};
 
 const ON: Duration = Duration::ZERO;
 
 /// A network that loses the DATA packets of one side whose count so far is listed.
-fn losing(from: usize, which: &'static [usize]) -> Script {
+fn losing(from: usize, which: &'static [usize]) -> impl FnMut(&Flight) -> Fate {
     let mut count = 0;
-    Box::new(move |f| {
+    move |f| {
         if f.is(from, PacketType::Data) {
             count += 1;
             if which.contains(&count) {
@@ -22,7 +22,7 @@ fn losing(from: usize, which: &'static [usize]) -> Script {
             }
         }
         vec![ON]
-    })
+    }
 }
 
 /// Sequence number and time since `start` of each DATA packet of one side.
@@ -48,7 +48,7 @@ fn warm() -> Pair {
 fn bytes_arrive_exactly_through_loss_duplication_and_reordering() {
     for seed in 1..=30 {
         let mut pair = Pair::new();
-        pair.script = Box::new(chance(seed, 0.05, 0.03, 0.1));
+        pair.script(chance(seed, 0.05, 0.03, 0.1));
         let (request, reply) = (pattern(200_000), pattern(150_000));
         assert!(pair.exchange(&request, &reply) == (request, reply), "seed {seed}");
     }
@@ -58,7 +58,7 @@ fn bytes_arrive_exactly_through_loss_duplication_and_reordering() {
 fn small_calls_survive_heavy_loss() {
     for seed in 1..=30 {
         let mut pair = Pair::with(|config| config.validate_peers = false);
-        pair.script = Box::new(chance(seed, 0.2, 0.05, 0.1));
+        pair.script(chance(seed, 0.2, 0.05, 0.1));
         for _ in 0..20 {
             assert_eq!(pair.exchange(b"question", b"answer"), (b"question".to_vec(), b"answer".to_vec()));
         }
@@ -74,7 +74,7 @@ fn calls_of_every_size_arrive_at_every_rate_of_loss() {
             for other in [0, 700, 300_000 - size] {
                 seed += 1;
                 let mut pair = Pair::new();
-                pair.script = Box::new(chance(seed, loss, 0.02, 0.05));
+                pair.script(chance(seed, loss, 0.02, 0.05));
                 let (request, reply) = (pattern(size), pattern(other));
                 let start = pair.now;
                 assert!(pair.exchange(&request, &reply) == (request, reply), "{loss} {size} {other} {seed}");
@@ -89,7 +89,7 @@ fn calls_of_every_size_arrive_at_every_rate_of_loss() {
 fn many_calls_at_once_arrive_through_loss() {
     for seed in 1..=10 {
         let mut pair = Pair::new();
-        pair.script = Box::new(chance(seed, 0.1, 0.05, 0.1));
+        pair.script(chance(seed, 0.1, 0.05, 0.1));
         let calls: Vec<CallId> = (0..30).map(|i| pair.request(&pattern(i * 500))).collect();
         let mut answered = 0;
         while answered < calls.len() {
@@ -108,7 +108,7 @@ fn many_calls_at_once_arrive_through_loss() {
 #[test]
 fn the_time_out_doubles_after_each_retransmission_up_to_its_maximum() {
     let mut pair = Pair::new();
-    pair.script = Box::new(|_| vec![]);
+    pair.script(|_| vec![]);
     let start = pair.now;
     let silence = Some(Duration::from_secs(300));
     let call = pair.begin(CallOptions { silence, ..Default::default() });
@@ -122,7 +122,7 @@ fn the_time_out_doubles_after_each_retransmission_up_to_its_maximum() {
 #[test]
 fn a_lost_request_is_sent_again_after_the_least_time_out_when_the_path_is_short() {
     let mut pair = warm();
-    pair.script = losing(CLIENT, &[1, 2]);
+    pair.script(losing(CLIENT, &[1, 2]));
     let start = pair.now;
     pair.exchange(b"q", b"a");
     assert_eq!(data(&pair, CLIENT, start), [(1, ms(0)), (1, ms(30)), (1, ms(90))]);
@@ -131,7 +131,7 @@ fn a_lost_request_is_sent_again_after_the_least_time_out_when_the_path_is_short(
 #[test]
 fn a_lost_reply_is_sent_again_after_the_least_time_out_when_the_path_is_short() {
     let mut pair = warm();
-    pair.script = losing(SERVER, &[1]);
+    pair.script(losing(SERVER, &[1]));
     let start = pair.now;
     pair.exchange(b"q", b"a");
     assert_eq!(data(&pair, SERVER, start), [(1, ms(5)), (1, ms(35))]);
@@ -140,7 +140,7 @@ fn a_lost_reply_is_sent_again_after_the_least_time_out_when_the_path_is_short() 
 #[test]
 fn a_hole_before_three_packets_that_arrived_is_filled_after_one_round_trip() {
     let mut pair = warm();
-    pair.script = losing(CLIENT, &[3]);
+    pair.script(losing(CLIENT, &[3]));
     let start = pair.now;
     let call = pair.request(&pattern(10 * 1412));
     let served = pair.accept();
@@ -153,7 +153,7 @@ fn a_hole_before_three_packets_that_arrived_is_filled_after_one_round_trip() {
 #[test]
 fn a_hole_before_two_packets_that_arrived_waits_a_quarter_round_trip_more() {
     let mut pair = warm();
-    pair.script = losing(CLIENT, &[1]);
+    pair.script(losing(CLIENT, &[1]));
     let start = pair.now;
     pair.request(&pattern(3 * 1412));
     let served = pair.accept();
@@ -164,7 +164,7 @@ fn a_hole_before_two_packets_that_arrived_waits_a_quarter_round_trip_more() {
 #[test]
 fn several_holes_are_filled_at_once_and_in_order() {
     let mut pair = warm();
-    pair.script = losing(CLIENT, &[1, 4, 5, 8]);
+    pair.script(losing(CLIENT, &[1, 4, 5, 8]));
     let start = pair.now;
     pair.request(&pattern(12 * 1412));
     let served = pair.accept();
@@ -178,7 +178,7 @@ fn several_holes_are_filled_at_once_and_in_order() {
 fn a_retransmission_that_is_lost_again_is_found_by_what_was_sent_after_it() {
     let mut pair = warm();
     // Packet 3 is lost, and so is its first retransmission, the eleventh packet; new data follows it.
-    pair.script = losing(CLIENT, &[3, 11]);
+    pair.script(losing(CLIENT, &[3, 11]));
     let start = pair.now;
     let call = pair.request(&pattern(60 * 1412));
     let served = pair.accept();
@@ -194,7 +194,7 @@ fn a_retransmission_that_is_lost_again_is_found_by_what_was_sent_after_it() {
 #[test]
 fn a_lost_last_packet_is_sent_again_by_the_time_out() {
     let mut pair = warm();
-    pair.script = losing(CLIENT, &[3]);
+    pair.script(losing(CLIENT, &[3]));
     let start = pair.now;
     let call = pair.request(&pattern(3 * 1412));
     let served = pair.accept();
@@ -208,7 +208,7 @@ fn a_lost_last_packet_is_sent_again_by_the_time_out() {
 fn lost_acknowledgements_cost_nothing_when_later_ones_come() {
     let mut pair = warm();
     let mut count = 0;
-    pair.script = Box::new(move |f| {
+    pair.script(move |f| {
         count += usize::from(f.is(SERVER, PacketType::Ack));
         match f.header.packet_type {
             PacketType::Ack if f.from == SERVER && count % 2 == 1 => vec![],
@@ -229,7 +229,7 @@ fn lost_acknowledgements_cost_nothing_when_later_ones_come() {
 fn a_lost_final_acknowledgement_is_asked_for_by_sending_the_reply_again() {
     let mut pair = warm();
     let mut lost = false;
-    pair.script = Box::new(move |f| {
+    pair.script(move |f| {
         let lose = f.is(CLIENT, PacketType::Ack) && !std::mem::replace(&mut lost, true);
         if lose { vec![] } else { vec![ON] }
     });
@@ -255,7 +255,7 @@ fn one_round_of_losses_halves_the_window_once() {
     let before = stats(&mut pair, CLIENT, call).congestion_window;
     let sent = pair.count(CLIENT, PacketType::Data);
     let mut count = 0;
-    pair.script = Box::new(move |f| {
+    pair.script(move |f| {
         count += usize::from(f.is(CLIENT, PacketType::Data));
         match f.header.packet_type {
             PacketType::Data if [3, 9, 10, 30].contains(&count) => vec![],
@@ -284,10 +284,10 @@ fn one_round_of_losses_halves_the_window_once() {
 #[test]
 fn a_next_call_starts_with_the_threshold_the_last_one_left() {
     let mut pair = warm();
-    pair.script = losing(CLIENT, &[20]);
+    pair.script(losing(CLIENT, &[20]));
     let (got, _) = pair.exchange(&pattern(300_000), b"a");
     assert_eq!(got.len(), 300_000);
-    pair.script = Box::new(|_| vec![ON]);
+    pair.script(|_| vec![ON]);
     let call = pair.request(&pattern(1_000_000));
     let served = pair.accept();
     let mut window = 0;
@@ -301,7 +301,7 @@ fn a_next_call_starts_with_the_threshold_the_last_one_left() {
 #[test]
 fn the_round_trip_is_measured_by_serial() {
     let mut pair = Pair::new();
-    pair.delay = ms(25);
+    pair.script(|_| vec![ms(20)]);
     let call = pair.request(&pattern(100_000));
     let served = pair.accept();
     pair.read_request(served);
@@ -311,7 +311,7 @@ fn the_round_trip_is_measured_by_serial() {
 #[test]
 fn a_retransmission_is_measured_by_its_own_serial() {
     let mut pair = Pair::new();
-    pair.script = losing(CLIENT, &[1]);
+    pair.script(losing(CLIENT, &[1]));
     let call = pair.request(b"x");
     let served = pair.accept();
     pair.read_request(served);
@@ -423,7 +423,7 @@ fn slight_reordering_is_learned_and_not_taken_for_loss() {
     let mut pair = warm();
     let mut count = 0;
     // Every fifth packet is 2 ms late.
-    pair.script = Box::new(move |f| {
+    pair.script(move |f| {
         count += 1;
         if f.is(CLIENT, PacketType::Data) && count % 5 == 0 { vec![ms(2)] } else { vec![ON] }
     });
@@ -441,7 +441,7 @@ fn at_one_in_a_hundred_lost_little_more_is_sent_again() {
         let mut draw = chance(seed, 0.01, 0.0, 0.0);
         let lost = std::rc::Rc::new(std::cell::Cell::new(0));
         let counter = lost.clone();
-        pair.script = Box::new(move |f| {
+        pair.script(move |f| {
             let fate = draw(f);
             counter.set(counter.get() + u64::from(fate.is_empty() && f.is(CLIENT, PacketType::Data)));
             fate
@@ -468,9 +468,9 @@ fn a_blackout_of_ten_seconds_heals() {
             pair.write_all(SERVER, served, &reply);
         }
         pair.run_for(ms(25));
-        pair.script = Box::new(|_| vec![]);
+        pair.script(|_| vec![]);
         pair.run_for(Duration::from_secs(10));
-        pair.script = Box::new(|_| vec![ON]);
+        pair.script(|_| vec![ON]);
         let healed = pair.now;
         if from == CLIENT {
             got = pair.read_request(served);
@@ -486,7 +486,7 @@ fn a_blackout_of_ten_seconds_heals() {
 #[test]
 fn every_acknowledgement_of_ours_is_well_formed_under_loss() {
     let mut pair = Pair::new();
-    pair.script = Box::new(chance(77, 0.1, 0.05, 0.2));
+    pair.script(chance(77, 0.1, 0.05, 0.2));
     pair.exchange(&pattern(300_000), &pattern(300_000));
     let mut previous = [(0, 0); 2];
     for (_, flight) in &pair.sent {
@@ -503,7 +503,7 @@ fn every_acknowledgement_of_ours_is_well_formed_under_loss() {
 #[test]
 fn a_lost_tail_is_made_good_packet_by_packet_after_one_time_out() {
     let mut pair = warm();
-    pair.script = losing(CLIENT, &[8, 9, 10]);
+    pair.script(losing(CLIENT, &[8, 9, 10]));
     let start = pair.now;
     let call = pair.request(&pattern(10 * 1412));
     let served = pair.accept();
@@ -517,7 +517,7 @@ fn a_lost_tail_is_made_good_packet_by_packet_after_one_time_out() {
 fn after_a_time_out_one_packet_goes_out_and_the_window_grows_from_there() {
     let mut pair = warm();
     let start = pair.now;
-    pair.script = losing(CLIENT, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    pair.script(losing(CLIENT, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]));
     let call = pair.request(&pattern(40 * 1412));
     pair.run_for(ms(30));
     assert_eq!(data(&pair, CLIENT, start).split_off(10), [(1, ms(30))]);
@@ -535,10 +535,10 @@ fn the_work_of_a_slow_first_call_does_not_make_the_next_one_wait_longer_than_kno
     for work in [9, 100, 900, 5000] {
         let mut pair = Pair::with(|c| c.validate_peers = false);
         // Acknowledgements of the request are lost: the reply is the first that is heard.
-        pair.script = Box::new(|f| if f.is(SERVER, PacketType::Ack) { vec![] } else { vec![ON] });
+        pair.script(|f| if f.is(SERVER, PacketType::Ack) { vec![] } else { vec![ON] });
         slow_call(&mut pair, ms(work));
         pair.sent.clear();
-        pair.script = losing(CLIENT, &[1]);
+        pair.script(losing(CLIENT, &[1]));
         let start = pair.now;
         pair.exchange(b"q", b"a");
         let again = data(&pair, CLIENT, start)[1].1;
@@ -554,7 +554,7 @@ fn a_server_of_small_calls_knows_its_round_trip_too() {
         pair.run_for(ms(100));
     }
     pair.sent.clear();
-    pair.script = losing(SERVER, &[1]);
+    pair.script(losing(SERVER, &[1]));
     let start = pair.now;
     pair.exchange(b"q", b"a");
     let again = data(&pair, SERVER, start)[1].1;
@@ -566,7 +566,7 @@ fn a_time_out_that_was_a_false_alarm_leaves_the_window_as_it_was() {
     let mut pair = warm();
     let start = pair.now;
     // From now on acknowledgements take 0.9 s longer than anything before.
-    pair.script = Box::new(|f| vec![if f.is(SERVER, PacketType::Ack) { ms(900) } else { ON }]);
+    pair.script(|f| vec![if f.is(SERVER, PacketType::Ack) { ms(900) } else { ON }]);
     let request = pattern(200_000);
     let call = pair.request(&request);
     let served = pair.accept();

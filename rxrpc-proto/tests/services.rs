@@ -202,7 +202,7 @@ fn a_call_that_timed_out_while_it_waited_says_so() {
     pair.request(b"x");
     pair.run_for(ms(10));
     let waiting = pair.ends[SERVER].waiting(SERVICE).unwrap();
-    pair.script = Box::new(|_| vec![]);
+    pair.script(|_| vec![]);
     pair.run_for(Duration::from_secs(21));
     let timed_out = AcceptError::TimedOut(TimeoutKind::Silence);
     assert_eq!(pair.ends[SERVER].accept(waiting, AcceptOptions::default()), Err(timed_out));

@@ -320,7 +320,7 @@ fn a_client_may_read_its_reply_after_success_but_not_after_failure() {
     pair.ends[SERVER].call(served).unwrap().write(&pattern(1412 * 3)).unwrap();
     pair.run_for(ms(100));
     assert!(pair.ends[CLIENT].call(call).unwrap().readable() > 0);
-    pair.script = Box::new(|_| vec![]);
+    pair.script(|_| vec![]);
     pair.run_for(Duration::from_secs(25));
     let timed_out = CallError::Timeout(rxrpc_proto::TimeoutKind::Silence);
     assert_eq!(pair.outcome(CLIENT, call), Some(Err(timed_out)));

@@ -465,7 +465,7 @@ fn a_hundred_thousand_idle_calls_cost_nothing_until_the_first_has_something_to_d
 fn nothing_is_left_when_everything_has_expired() {
     for seed in 1..=5 {
         let mut pair = Pair::with(|c| c.timing.nat_keepalive = Some(secs(20)));
-        pair.script = Box::new(harness::chance(seed, 0.1, 0.05, 0.1));
+        pair.script(harness::chance(seed, 0.1, 0.05, 0.1));
         let mut calls: Vec<CallId> = (0..40).map(|i| pair.request(&pattern(i * 700))).collect();
         let mut served = Vec::new();
         calls.push(pair.begin(CallOptions { exclusive: true, ..Default::default() }));
@@ -508,7 +508,7 @@ fn nothing_is_left_when_everything_has_expired() {
 fn needless_timeouts_and_polls_change_nothing() {
     let run = |needless: bool| {
         let mut pair = Pair::new();
-        pair.script = Box::new(harness::chance(9, 0.1, 0.05, 0.1));
+        pair.script(harness::chance(9, 0.1, 0.05, 0.1));
         let call = pair.request(&pattern(100_000));
         let served = pair.accept();
         let mut got = Vec::new();
@@ -524,7 +524,7 @@ fn needless_timeouts_and_polls_change_nothing() {
         }
         pair.write_all(SERVER, served, b"a");
         pair.run_to_end(CLIENT, call).unwrap();
-        pair.sent.into_iter().map(|(at, f)| (at, f.bytes)).collect::<Vec<_>>()
+        pair.sent.into_iter().map(|(at, f)| (at, f.bytes.clone())).collect::<Vec<_>>()
     };
     assert!(run(false) == run(true));
 }

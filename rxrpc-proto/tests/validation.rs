@@ -174,7 +174,7 @@ fn the_first_packets_of_a_reply_go_with_the_ping_when_the_budget_allows() {
 fn a_lost_ping_is_asked_again_when_the_client_is_heard_again() {
     let mut pair = Pair::new();
     let mut lost = 0;
-    pair.script = Box::new(move |f| {
+    pair.script(move |f| {
         lost += usize::from(f.is(SERVER, PacketType::Ack));
         if f.is(SERVER, PacketType::Ack) && lost == 1 { vec![] } else { vec![Duration::ZERO] }
     });
@@ -190,7 +190,7 @@ fn a_lost_ping_is_asked_again_when_the_client_is_heard_again() {
 fn large_replies_to_new_clients_survive_loss() {
     for seed in 1..=60 {
         let mut pair = Pair::new();
-        pair.script = Box::new(chance(seed, 0.2, 0.05, 0.1));
+        pair.script(chance(seed, 0.2, 0.05, 0.1));
         assert!(pair.exchange(b"q", &pattern(60_000)).1 == pattern(60_000), "seed {seed}");
     }
 }
@@ -336,16 +336,16 @@ fn new_addr() -> SocketAddr {
 
 /// The client's port changes now; its old one is gone.
 fn move_client(pair: &mut Pair) {
-    pair.addrs[CLIENT] = new_addr();
+    pair.rebind(CLIENT, new_addr());
 }
 
 /// What the server sent to the new address, in order, until it was answered from there.
 fn before_the_answer(pair: &Pair) -> Vec<(PacketType, AckReason)> {
     let answered = pair.sent.iter().position(|(_, f)| {
-        f.source == new_addr()
+        f.src == new_addr()
             && matches!(f.body(), rxrpc_proto::wire::Body::Ack(ack) if ack.fields.reason == AckReason::PingResponse)
     });
-    let to_new = pair.sent[..answered.expect("an answer")].iter().filter(|(_, f)| f.to == new_addr());
+    let to_new = pair.sent[..answered.expect("an answer")].iter().filter(|(_, f)| f.dst == new_addr());
     to_new
         .map(|(_, f)| match f.body() {
             rxrpc_proto::wire::Body::Ack(ack) => (f.header.packet_type, ack.fields.reason),

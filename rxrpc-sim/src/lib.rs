@@ -9,6 +9,8 @@
 //! * [`Sim::new`]: bare endpoints of `rxrpc-proto`. The fastest, to try the protocol.
 //! * [`full::sim`]: drivers and handles of `rxrpc-driver` with async code, to try those as well (feature `full`).
 //!
+//! [`Network`] is the network alone, for endpoints that a test moves by hand.
+//!
 //! [`swarm`] draws a scenario from a seed, [`campaign`](mod@campaign) runs many seeds, [`check`] tells whether a seed
 //! repeats, and [`shrink`](mod@shrink) makes a scenario smaller that fails.
 //!
@@ -76,6 +78,7 @@ mod inject;
 mod insider;
 mod liveness;
 mod net;
+mod network;
 mod node;
 mod observer;
 mod oracle;
@@ -93,6 +96,7 @@ mod world;
 pub use check::{Divergence, check, compare};
 pub use coverage::{CallStage, Coverage, FAULTS, Kind, Limit, Workload};
 pub use net::{Control, Element, build, network_error};
+pub use network::Network;
 pub use observer::{Fate, LossReason, Observer};
 pub use oracle::{Figures, Oracle, Oracles, Violation};
 pub use packet::{IP_UDP, IPV6_UDP, NodeId, Packet, Pool, inside, node_at, outside, stranger};

@@ -250,7 +250,6 @@ impl Sim {
     }
 
     /// When the next thing happens.
-    #[cfg(feature = "full")]
     pub(crate) fn next_at(&self) -> Option<Instant> {
         self.world.queue.next_at()
     }
@@ -261,8 +260,28 @@ impl Sim {
         self.world.queue.push(at, Happening::Wake(0));
     }
 
+    /// Let everything happen until then, whatever the phase.
+    pub(crate) fn advance_to(&mut self, at: Instant) {
+        while self.next_at().is_some_and(|next| next <= at) && self.happen() {}
+        self.world.now = self.world.now.max(at);
+    }
+
+    /// Do something from outside, with all that follows at once.
+    pub(crate) fn with_world(&mut self, what: impl FnOnce(&mut World)) {
+        what(&mut self.world);
+        self.dispatch_ready();
+    }
+
+    /// Have packets between these nodes pass this element first.
+    pub(crate) fn place(&mut self, from: NodeId, to: NodeId, element: Box<dyn Element>) {
+        let chain = usize::from(from) * self.scenario.nodes.len() + usize::from(to);
+        self.chains[chain].insert(0, self.elements.len() as u32);
+        self.elements.push(element);
+        self.wakes.push(None);
+        self.settle(self.elements.len() - 1);
+    }
+
     /// What was found wrong so far.
-    #[cfg(feature = "full")]
     pub(crate) fn found(&self) -> &[Violation] {
         self.world.oracles.violations()
     }

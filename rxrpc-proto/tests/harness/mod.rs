@@ -1,10 +1,13 @@
-//! Two endpoints without a runtime: a virtual clock and a network whose mishaps are scripted.
+//! Two endpoints without a runtime, on the simulator's network and time, with mishaps that are scripted.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod solo;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Deref;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rxrpc_proto::wire::{Body, Header, PacketType};
@@ -12,6 +15,7 @@ use rxrpc_proto::{
     AcceptOptions, CallError, CallId, CallOptions, Config, Endpoint, Event, Instant, News, Path, Segments,
     Target, Transmit, TransmitBuf,
 };
+use rxrpc_sim::{Element, LossReason, Network, NodeId, Observer, Packet, Rng, Scenario, World};
 
 pub const CLIENT: usize = 0;
 pub const SERVER: usize = 1;
@@ -34,13 +38,16 @@ pub fn server_addr() -> SocketAddr {
 pub struct Flight {
     /// Side that sent it.
     pub from: usize,
-    pub source: SocketAddr,
-    pub to: SocketAddr,
     pub header: Header,
-    pub bytes: Vec<u8>,
+    packet: Packet,
 }
 
 impl Flight {
+    fn new(packet: Packet) -> Self {
+        let from = packet.origin.map_or(usize::MAX, usize::from);
+        Flight { from, header: Header::parse(&packet.bytes).unwrap().0, packet }
+    }
+
     pub fn is(&self, from: usize, packet_type: PacketType) -> bool {
         self.from == from && self.header.packet_type == packet_type
     }
@@ -51,26 +58,61 @@ impl Flight {
     }
 }
 
-/// What the network does with a datagram: delays after which copies arrive; none is loss.
+impl Deref for Flight {
+    type Target = Packet;
+
+    fn deref(&self) -> &Packet {
+        &self.packet
+    }
+}
+
+/// What the network does with a datagram: delays after which copies go on; none is loss.
 pub type Fate = Vec<Duration>;
 
-pub type Script = Box<dyn FnMut(&Flight) -> Fate>;
+type Script = Box<dyn FnMut(&Flight) -> Fate>;
 
-/// Two endpoints and the network between them.
+/// Has happen to each datagram what the script says.
+struct Scripted(Rc<RefCell<Script>>);
+
+impl Element for Scripted {
+    fn handle(&mut self, now: Instant, packet: Packet, world: &mut World) {
+        let flight = Flight::new(packet);
+        let fate = (self.0.borrow_mut())(&flight);
+        let Some((first, more)) = fate.split_first() else {
+            return world.lose(flight.packet, LossReason::Script);
+        };
+        let copies: Vec<Packet> = more.iter().map(|_| world.duplicate(&flight)).collect();
+        world.forward_at(now + *first, flight.packet);
+        for (extra, copy) in more.iter().zip(copies) {
+            world.forward_at(now + *extra, copy);
+        }
+    }
+}
+
+/// Notes each datagram that is sent, with its time.
+struct Log(Rc<RefCell<Vec<(Instant, Flight)>>>);
+
+impl Observer for Log {
+    fn datagram(&mut self, now: Instant, packet: &Packet, fate: rxrpc_sim::Fate) {
+        if fate == rxrpc_sim::Fate::Sent {
+            self.0.borrow_mut().push((now, Flight::new(packet.clone())));
+        }
+    }
+}
+
+/// Two endpoints and the network between them, that of the simulator.
 pub struct Pair {
     pub now: Instant,
     pub ends: [Endpoint; 2],
     pub addrs: [SocketAddr; 2],
-    /// One-way delay of what the script leaves alone.
-    pub delay: Duration,
-    pub script: Script,
     /// Every datagram sent, with its time.
     pub sent: Vec<(Instant, Flight)>,
     /// Every batch, with its side and its bytes.
     pub batches: Vec<(usize, Transmit, Vec<u8>)>,
     pub events: [VecDeque<Event>; 2],
-    flights: BTreeMap<(Instant, u64), (usize, Flight)>,
-    order: u64,
+    network: Network,
+    script: Rc<RefCell<Script>>,
+    log: Rc<RefCell<Vec<(Instant, Flight)>>>,
     buf: TransmitBuf,
     /// Timer wakes without any effect on time; more than a few in a row is a spin.
     stuck: u32,
@@ -81,31 +123,54 @@ impl Pair {
         Pair::with(|_| {})
     }
 
-    /// Both ends from the default configuration, changed by `tune`; the server offers [`SERVICE`].
+    /// Both ends from the default configuration, changed by `tune`; the server offers [`SERVICE`]. They are 5 ms apart.
     pub fn with(tune: impl Fn(&mut Config)) -> Self {
-        let end = |seed| {
+        let configs = [1, 2].map(|seed| {
             let mut config = Config::new([seed; 32]);
             config.socket_receive_buffer = 4 << 20;
             config.timing.nat_keepalive = None;
             tune(&mut config);
-            Endpoint::new(config)
-        };
-        let mut ends = [end(1), end(2)];
+            config
+        });
+        let mut scenario = Scenario { delay: 5_000, ..Scenario::new(1, 2) };
+        for (node, config) in scenario.nodes.iter_mut().zip(&configs) {
+            node.endpoint = config.into();
+        }
+        let mut network = Network::new(scenario);
+        let script: Rc<RefCell<Script>> = Rc::new(RefCell::new(Box::new(|_| vec![Duration::ZERO])));
+        let log = Rc::default();
+        network.place(0, 1, Box::new(Scripted(Rc::clone(&script))));
+        network.place(1, 0, Box::new(Scripted(Rc::clone(&script))));
+        network.observe(Box::new(Log(Rc::clone(&log))));
+        network.advance_to(Instant::from_nanos(1_000_000_000));
+        let mut ends = configs.map(Endpoint::new);
         ends[SERVER].listen(SERVICE, Default::default()).unwrap();
-        Pair {
-            now: Instant::from_nanos(1_000_000_000),
+        let mut pair = Pair {
+            now: network.now(),
             ends,
             addrs: [client_addr(), server_addr()],
-            delay: ms(5),
-            script: Box::new(|_| vec![Duration::ZERO]),
             sent: Vec::new(),
             batches: Vec::new(),
             events: [VecDeque::new(), VecDeque::new()],
-            flights: BTreeMap::new(),
-            order: 0,
+            network,
+            script,
+            log,
             buf: TransmitBuf::new(64),
             stuck: 0,
-        }
+        };
+        [CLIENT, SERVER].into_iter().for_each(|side| pair.rebind(side, pair.addrs[side]));
+        pair
+    }
+
+    /// What happens to datagrams that are sent from now on.
+    pub fn script(&mut self, script: impl FnMut(&Flight) -> Fate + 'static) {
+        *self.script.borrow_mut() = Box::new(script);
+    }
+
+    /// The address of a side changes; its old one is gone.
+    pub fn rebind(&mut self, side: usize, addr: SocketAddr) {
+        self.addrs[side] = addr;
+        self.network.bind(side as NodeId, addr);
     }
 
     /// Send what both ends have to send, and collect their events.
@@ -114,7 +179,7 @@ impl Pair {
             while let Some(t) = self.ends[side].poll_transmit(self.now, &mut self.buf) {
                 let bytes = self.buf.as_slice().to_vec();
                 for datagram in bytes.chunks(t.segment) {
-                    self.launch(side, t.peer, datagram.to_vec());
+                    self.network.send(side as NodeId, self.addrs[side], t.peer, datagram);
                 }
                 self.batches.push((side, t, bytes));
             }
@@ -122,29 +187,30 @@ impl Pair {
                 self.events[side].push_back(event);
             }
         }
-    }
-
-    fn launch(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
-        let header = Header::parse(&bytes).unwrap().0;
-        let flight = Flight { from, source: self.addrs[from], to, header, bytes };
-        self.sent.push((self.now, flight.clone()));
-        let Some(target) = self.addrs.iter().position(|a| *a == to) else { return };
-        for extra in (self.script)(&flight) {
-            self.order += 1;
-            self.flights.insert((self.now + self.delay + extra, self.order), (target, flight.clone()));
-        }
+        self.sent.append(&mut self.log.borrow_mut());
+        assert_eq!(self.network.violations(), []);
     }
 
     /// Hand a datagram to one side as if `source` had sent it.
     pub fn inject(&mut self, to: usize, source: SocketAddr, bytes: &[u8]) {
-        self.ends[to].handle_datagrams(self.now, &Path::from_peer(source), Segments::single(bytes));
+        self.network.inject(to as NodeId, source, bytes);
+        self.receive();
         self.pump();
+    }
+
+    /// Hand what has arrived to the ends.
+    fn receive(&mut self) {
+        for (to, packet) in self.network.arrived() {
+            let path = Path::from_peer(packet.src);
+            let segments = Segments::single(&packet.bytes);
+            self.ends[usize::from(to)].handle_datagrams(self.now, &path, segments);
+        }
     }
 
     /// The next instant at which anything happens.
     pub fn next_instant(&self) -> Option<Instant> {
         let timers = self.ends.iter().filter_map(|e| e.poll_timeout().map(|t| t.0));
-        timers.chain(self.flights.keys().map(|k| k.0).take(1)).min()
+        timers.chain(self.network.next_at()).min()
     }
 
     /// Go to the next instant at which anything happens. False if nothing ever will.
@@ -153,22 +219,20 @@ impl Pair {
         let Some(next) = self.next_instant() else { return false };
         self.stuck = if next <= self.now { self.stuck + 1 } else { 0 };
         assert!(self.stuck < 1000, "no progress at {:?}", self.now);
-        self.now = self.now.max(next);
+        self.go_to(self.now.max(next));
         for end in &mut self.ends {
             if end.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
                 end.handle_timeout(self.now);
             }
         }
-        while let Some(entry) = self.flights.first_entry() {
-            if entry.key().0 > self.now {
-                break;
-            }
-            let (target, flight) = entry.remove();
-            let path = Path::from_peer(flight.source);
-            self.ends[target].handle_datagrams(self.now, &path, Segments::single(&flight.bytes));
-        }
+        self.receive();
         self.pump();
         true
+    }
+
+    fn go_to(&mut self, at: Instant) {
+        self.network.advance_to(at);
+        self.now = at;
     }
 
     /// Let time pass.
@@ -178,7 +242,7 @@ impl Pair {
         while self.next_instant().is_some_and(|next| next <= end) {
             self.step();
         }
-        self.now = end;
+        self.go_to(end);
         self.pump();
     }
 
@@ -304,27 +368,19 @@ impl Pair {
 
 /// Bytes that differ everywhere.
 pub fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]).collect()
+    let mut bytes = vec![0; len];
+    Rng::new(1).fill(&mut bytes);
+    bytes
 }
 
 /// A network that loses, duplicates and delays by chance, from a seed.
 pub fn chance(seed: u64, loss: f64, duplicate: f64, reorder: f64) -> impl FnMut(&Flight) -> Fate {
-    let mut state = seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1;
-    let mut draw = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as f64 / (1u64 << 53) as f64
-    };
+    let mut rng = Rng::new(seed);
     move |_| {
-        if draw() < loss {
+        if rng.chance(loss) {
             return vec![];
         }
-        let late = |r: f64| if r < reorder { ms(7) } else { Duration::ZERO };
-        let mut fate = vec![late(draw())];
-        if draw() < duplicate {
-            fate.push(late(draw()));
-        }
-        fate
+        let copies = 1 + usize::from(rng.chance(duplicate));
+        (0..copies).map(|_| if rng.chance(reorder) { ms(7) } else { Duration::ZERO }).collect()
     }
 }

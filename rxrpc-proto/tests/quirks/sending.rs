@@ -69,7 +69,7 @@ fn check(from: usize, header: &Header, bytes: &[u8]) {
 #[test]
 fn every_packet_we_send_keeps_to_what_all_peers_read() {
     let mut pair = Pair::new();
-    pair.script = Box::new(chance(7, 0.05, 0.03, 0.1));
+    pair.script(chance(7, 0.05, 0.03, 0.1));
     for len in [0, 10, 5000, 400_000] {
         let (request, reply) = (pattern(len), pattern(len / 2));
         assert!(pair.exchange(&request, &reply) == (request, reply));

@@ -1,6 +1,6 @@
 //! Packets rewritten on the way, so that they look as another implementation would have sent them.
 
-use rxrpc_proto::wire::{Ack, Body, Header, PacketType};
+use rxrpc_proto::wire::{Ack, Body, Flags, HEADER_LEN, Header, JUMBO_DATA_LEN, JUMBO_HEADER_LEN, PacketType};
 
 use crate::packet::{Packet, elsewhere};
 use crate::scenario::Edit;
@@ -9,6 +9,7 @@ use crate::scenario::Edit;
 const TYPE: usize = 20;
 const FLAGS: usize = 21;
 const USER_STATUS: usize = 22;
+const SECURITY_INDEX: usize = 23;
 const SERVICE: usize = 26;
 const BUFFER_SPACE: usize = 28;
 const FIRST: usize = 32;
@@ -29,8 +30,10 @@ pub(super) fn edit(packet: &mut Packet, edit: Edit) {
         Edit::Epoch => flip(bytes),
         Edit::Flags(flags) => or(bytes, FLAGS, flags),
         Edit::UserStatus(status) => put(bytes, USER_STATUS, &[status]),
+        Edit::SecurityIndex(index) => put(bytes, SECURITY_INDEX, &[index]),
         Edit::Service(service) => put(bytes, SERVICE, &service.to_be_bytes()),
         Edit::Cut(len) => bytes.truncate(usize::from(len)),
+        Edit::TornJumbogram(segments) => tear(bytes, segments),
         Edit::Elsewhere => packet.src = elsewhere(packet.src),
         _ => {
             if let Some(count) = table_of(bytes) {
@@ -91,6 +94,23 @@ fn flip(bytes: &mut [u8]) {
     }
 }
 
+/// Let DATA be a jumbogram of so many segments, the last of them cut short.
+fn tear(bytes: &mut Vec<u8>, segments: u8) {
+    if bytes.len() < HEADER_LEN || bytes[TYPE] != PacketType::Data.to_u8() {
+        return;
+    }
+    bytes[FLAGS] = bytes[FLAGS] & !Flags::LAST_PACKET.0 | Flags::JUMBO.0;
+    let mut segment = bytes.split_off(HEADER_LEN);
+    segment.resize(JUMBO_DATA_LEN, 0);
+    for _ in 1..segments {
+        let mut another = [0; JUMBO_HEADER_LEN];
+        another[0] = Flags::JUMBO.0;
+        bytes.extend_from_slice(&segment);
+        bytes.extend_from_slice(&another);
+    }
+    bytes.extend_from_slice(&segment[..JUMBO_DATA_LEN / 2]);
+}
+
 /// Of what the ACK acknowledges for good, let it acknowledge the last `n` packets only softly.
 fn softly(bytes: &mut Vec<u8>, count: usize, n: u32) {
     let Some(first) = bytes.get(FIRST..FIRST + 4) else { return };
@@ -106,7 +126,9 @@ fn softly(bytes: &mut Vec<u8>, count: usize, n: u32) {
 mod tests {
     use super::*;
     use crate::packet::{inside, node_at};
-    use rxrpc_proto::wire::{AckFields, AckReason, Flags, Trailer, emit_ack};
+    use rxrpc_proto::wire::{AckFields, AckReason, JumboFault, MAX_JUMBO_SEGMENTS, Trailer, emit_ack};
+
+    const SEQ: usize = 12;
 
     fn packet() -> Packet {
         let mut header = Header::parse(&[0u8; 28]).unwrap().0;
@@ -161,6 +183,7 @@ mod tests {
         assert_eq!(ack(Edit::Epoch, |h, _| h.epoch), 0x4000_0001);
         assert!(ack(Edit::Flags(4), |h, _| h.flags.contains(Flags::LAST_PACKET)));
         assert_eq!(ack(Edit::UserStatus(1), |h, _| h.user_status), 1);
+        assert_eq!(ack(Edit::SecurityIndex(2), |h, _| h.security_index), 2);
         assert_eq!(ack(Edit::Service(7), |h, _| h.service_id), 7);
         assert_eq!(edited(Edit::Cut(28)).bytes.len(), 28);
         let moved = edited(Edit::Elsewhere).src;
@@ -206,6 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn data_becomes_a_jumbogram_whose_last_segment_is_cut_short() {
+        let said = |segments| {
+            let mut data = packet();
+            put(&mut data.bytes, SEQ, &1u32.to_be_bytes());
+            data.bytes[TYPE] = PacketType::Data.to_u8();
+            data.bytes[FLAGS] = (Flags::LAST_PACKET | Flags::CLIENT_INITIATED).0;
+            edit(&mut data, Edit::TornJumbogram(segments));
+            let (header, rest) = Header::parse(&data.bytes).unwrap();
+            assert_eq!(header.flags, Flags::JUMBO | Flags::CLIENT_INITIATED);
+            let Ok(Body::Data(body)) = Body::parse(&header, rest) else { panic!("no DATA") };
+            let whole: Vec<_> = body.segments().map_while(Result::ok).collect();
+            assert!(whole.iter().all(|s| s.payload.starts_with(&packet().bytes[HEADER_LEN..])));
+            (whole.len(), body.segments().last().unwrap().unwrap_err())
+        };
+        assert_eq!(said(1), (0, JumboFault::Short));
+        assert_eq!(said(4), (3, JumboFault::Short));
+        assert_eq!(said(MAX_JUMBO_SEGMENTS as u8), (45, JumboFault::TooMany));
+    }
+
+    #[test]
     fn what_is_no_ack_has_no_fields_of_one() {
         let mut data = packet();
         data.bytes[TYPE] = PacketType::Data.to_u8();
@@ -214,8 +257,12 @@ mod tests {
             edit(&mut data, what);
         }
         assert_eq!(data, before);
+        let mut ack = packet();
+        edit(&mut ack, Edit::TornJumbogram(2));
+        assert_eq!(ack, packet());
         data.bytes.truncate(10);
         edit(&mut data, Edit::Service(3));
+        edit(&mut data, Edit::TornJumbogram(3));
         assert_eq!(data.bytes.len(), 10);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rxrpc_proto::wire::AbortCode;
-use rxrpc_proto::{CallError, Instant, TimeoutKind};
+use rxrpc_proto::{CallError, Fault, Instant, TimeoutKind};
 use slab::Slab;
 
 use super::{Allowances, Oracle};
@@ -199,8 +199,9 @@ impl Ledger {
             Err(CallError::LocalAbort(_) | CallError::Short | CallError::Excess) => {
                 unless(record.client_gave_up, "its application did not abort it")
             }
-            Err(CallError::Protocol(_)) => {
-                unless(allow.restarts || allow.eviction, "nobody broke the protocol")
+            Err(CallError::Protocol(fault)) => {
+                let broken = allow.broken_jumbograms && matches!(fault, Fault::Jumbo(_));
+                unless(allow.restarts || allow.eviction || broken, "nobody broke the protocol")
             }
             // It may be served although BUSY is on its way, if a packet was sent again. But somebody was busy.
             Err(CallError::Busy) => {
@@ -360,7 +361,7 @@ fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<S
     let excuse = match code {
         // A server that forgot the connection may have forgotten the upgrade, or take acknowledgements of the reply
         // that it has forgotten for a fault.
-        AbortCode::RX_PROTOCOL_ERROR => lost || allow.rejects,
+        AbortCode::RX_PROTOCOL_ERROR => lost || allow.rejects || allow.broken_jumbograms,
         // A server that lost its client's packets ends calls that its application never got.
         AbortCode::RX_CALL_TIMEOUT | AbortCode::RX_CALL_DEAD => true,
         AbortCode::RX_INVALID_OPERATION => lost || gave_up || allow.unknown,

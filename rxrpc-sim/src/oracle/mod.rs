@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rxrpc_proto::wire::{INITIAL_WINDOW, Malformed};
+use rxrpc_proto::wire::{Flags, INITIAL_WINDOW, Malformed};
 use rxrpc_proto::{Fault, Instant, Outcome};
 
 pub use figures::Figures;
@@ -154,6 +154,10 @@ pub(crate) struct Allowances {
     pub(crate) injection: bool,
     /// Packets are cut short on purpose, as an implementation of old would have sent them.
     pub(crate) cut: bool,
+    /// Jumbograms are broken on purpose: the calls that they are of end.
+    pub(crate) broken_jumbograms: bool,
+    /// Packets come with a security index that is not their connection's.
+    pub(crate) other_index: bool,
 }
 
 impl Allowances {
@@ -182,7 +186,7 @@ impl Allowances {
                 ElementKind::Corrupt { checked: false, .. } => allow.damage = true,
                 ElementKind::Icmp { .. } => allow.icmp = true,
                 ElementKind::Script(rules) => {
-                    allow.cut |= rules.iter().any(|r| matches!(r.mishap, Mishap::Edit(Edit::Cut(_))));
+                    rules.iter().for_each(|rule| allow.rewritten(rule.mishap));
                 }
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
                 // All that carries data is lost, and questions about it are not.
@@ -203,6 +207,17 @@ impl Allowances {
             }
         }
         allow
+    }
+
+    /// What follows from what a script does to packets.
+    fn rewritten(&mut self, mishap: Mishap) {
+        match mishap {
+            Mishap::Edit(Edit::Cut(_)) => self.cut = true,
+            Mishap::Edit(Edit::SecurityIndex(_)) => self.other_index = true,
+            Mishap::Edit(Edit::TornJumbogram(_)) => self.broken_jumbograms = true,
+            Mishap::Edit(Edit::Flags(flags)) => self.broken_jumbograms |= Flags(flags).contains(Flags::JUMBO),
+            Mishap::Edit(_) | Mishap::Drop | Mishap::Delay(_) | Mishap::Duplicate => {}
+        }
     }
 }
 
@@ -367,11 +382,11 @@ impl Oracles {
             // Keepalives have the shape of a reply that nobody asked for, and are counted as that.
             Fault::Malformed(Malformed::VersionNotRequest) => true,
             Fault::Malformed(_) => cut,
-            Fault::Jumbo(_) => false,
+            Fault::Jumbo(_) => self.allow.broken_jumbograms,
+            Fault::SecurityMismatch => self.allow.other_index,
             // No peer of ours does that, whatever becomes of its packets.
             Fault::UnusableSource
             | Fault::UnsupportedSecurity
-            | Fault::SecurityMismatch
             | Fault::SecondUpgrade
             | Fault::AckZeroFirst
             | Fault::ShortSack

@@ -5,7 +5,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use rxrpc_proto::Instant;
-use rxrpc_proto::wire::{Ack, AckReason, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType};
+use rxrpc_proto::wire::{
+    Ack, AckReason, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType, SECURITY_NONE,
+};
 
 use super::flight::{Flight, Order};
 use super::{Allowances, Oracle};
@@ -358,7 +360,9 @@ impl Wire {
         let (header, rest) = Header::parse(&packet.bytes).ok()?;
         coverage.packet(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack | PacketType::Busy);
-        if !is_call {
+        // There is one security class: DATA and ACKs of another are dropped, and tell nothing.
+        let foreign = header.security_index != SECURITY_NONE && header.packet_type != PacketType::Busy;
+        if !is_call || foreign {
             return None;
         }
         let body = Body::parse(&header, rest).ok()?;

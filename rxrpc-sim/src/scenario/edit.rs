@@ -1,7 +1,7 @@
 //! What other implementations write into their packets, as data.
 
-/// A packet is rewritten as another implementation would have sent it. What is about ACKs leaves other packets
-/// alone.
+/// A packet is rewritten as another implementation would have sent it. What is about ACKs or DATA leaves other
+/// packets alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -15,12 +15,17 @@ pub enum Edit {
     Flags(u8),
     /// The header's userStatus.
     UserStatus(u8),
+    /// The header's security index, from 1 on: packets of ours have 0.
+    SecurityIndex(u8),
     /// The header's service.
     Service(u16),
     /// Only so many octets are left of the datagram.
     Cut(u16),
     /// It comes from another address of its sender, same port.
     Elsewhere,
+    /// DATA becomes a jumbogram of so many segments, each of which says that another follows, and the last is cut
+    /// short. All have the payload of the packet, filled up with zeros.
+    TornJumbogram(u8),
     /// An ACKALL takes the place of the ACK.
     AckAll,
     /// An ACK's bufferSpace.

@@ -1,7 +1,10 @@
 //! Whether the values of a scenario make sense: chances between 0 and 1, sizes that a packet can have.
 
+use rxrpc_proto::wire::MAX_JUMBO_SEGMENTS;
+
 use super::{
-    ActionKind, Distribution, ElementKind, LinkSpec, LossModel, MtuSpec, NodeSpec, RateSpec, Scenario,
+    ActionKind, Distribution, Edit, ElementKind, LinkSpec, LossModel, Mishap, MtuSpec, NodeSpec, RateSpec,
+    Rule, Scenario,
 };
 
 /// The largest batch of one send: what kernels take.
@@ -78,8 +81,8 @@ fn check_element(kind: &ElementKind) -> Result<(), String> {
             at_least(1, *gap).map_err(|e| format!("gap: {e}"))
         }
         ElementKind::Script(rules) => {
-            let zero = rules.iter().position(|rule| rule.nth == 0);
-            zero.map_or(Ok(()), |i| Err(format!("rules[{i}], nth: 0 is not at least 1")))
+            let checked = |(i, rule)| check_rule(rule).map_err(|e| format!("rules[{i}], {e}"));
+            rules.iter().enumerate().try_for_each(checked)
         }
         ElementKind::Rate(RateSpec { bits_per_second, .. }) => match bits_per_second {
             0 => Err("bits_per_second: 0 is not at least 1".into()),
@@ -95,6 +98,17 @@ fn check_element(kind: &ElementKind) -> Result<(), String> {
                 Err(format!("closed from {from} us to {to} us, which is before"))
             })
         }
+    }
+}
+
+fn check_rule(rule: &Rule) -> Result<(), String> {
+    at_least(1, rule.nth).map_err(|e| format!("nth: {e}"))?;
+    match rule.mishap {
+        Mishap::Edit(Edit::SecurityIndex(0)) => Err("edit, security-index: 0 is every packet's".into()),
+        Mishap::Edit(Edit::TornJumbogram(n)) if !(1..=MAX_JUMBO_SEGMENTS).contains(&usize::from(n)) => {
+            Err(format!("edit, torn-jumbogram: {n} is not from 1 to {MAX_JUMBO_SEGMENTS}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -136,7 +150,7 @@ fn at_least(least: u32, value: u32) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Aqm, Match, Mishap, Rule};
+    use crate::scenario::{Aqm, Match};
 
     /// What is said of a link with this fault.
     fn said(kind: ElementKind) -> String {
@@ -177,6 +191,20 @@ mod tests {
             scenario.check().unwrap_err(),
             "nodes[0], clock.drift_ppm: -1000000 is not from -500000 to 500000"
         );
+    }
+
+    #[test]
+    fn what_a_packet_is_edited_to_differs_and_fits_in_a_datagram() {
+        let edited = |what| {
+            let packets = Match::default();
+            said(ElementKind::Script(vec![Rule { packets, nth: 1, count: 1, mishap: Mishap::Edit(what) }]))
+        };
+        let rule = "links[0], elements[0] (script), rules[0], edit";
+        assert_eq!(edited(Edit::SecurityIndex(0)), format!("{rule}, security-index: 0 is every packet's"));
+        for n in [0, 47] {
+            let told = format!("{rule}, torn-jumbogram: {n} is not from 1 to 46");
+            assert_eq!(edited(Edit::TornJumbogram(n)), told);
+        }
     }
 
     #[test]
