@@ -1,7 +1,7 @@
 //! Safety, then liveness: once the faults have ended, every live call must end soon.
 //!
 //! How soon is worked out for each call from its own situation. It may wait for its back-off, which is no longer than
-//! what it has waited so far, nor than the highest time-out; then 64 round trips, and the time its data takes. Only
+//! what it has waited so far, nor than the longest time-out that its two nodes had then; then 64 round trips, and the time its data takes. Only
 //! where the faults may have made one end forget the call does the other one's silence or keepalive come in.
 
 use std::time::Duration;
@@ -76,6 +76,7 @@ impl Liveness {
 /// What the bounds of single calls are made of, microseconds.
 struct Bounds<'a> {
     scenario: &'a Scenario,
+    oracles: &'a Oracles,
     /// The faults may have made an end forget calls that the other one still has.
     forgotten: bool,
     /// No server forgets what became of a call sooner than this after it was over.
@@ -92,7 +93,7 @@ struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    fn new(scenario: &'a Scenario, oracles: &Oracles) -> Self {
+    fn new(scenario: &'a Scenario, oracles: &'a Oracles) -> Self {
         let longest = |get: fn(&EndpointSpec) -> u64| {
             scenario.nodes.iter().map(|n| get(&n.endpoint)).max().unwrap_or(0)
         };
@@ -101,6 +102,7 @@ impl<'a> Bounds<'a> {
         let delay = scenario.links.iter().map(|l| l.delay).max().unwrap_or(0).max(scenario.delay);
         Bounds {
             scenario,
+            oracles,
             forgotten: allow.restarts
                 || allow.eviction
                 || allow.forgot
@@ -126,7 +128,9 @@ impl<'a> Bounds<'a> {
         let [client, server] = ends;
         let highest = client.rto_max.max(server.rto_max);
         let first = sum([client.rto_initial.max(server.rto_initial), self.strangest.saturating_mul(4)]);
-        let backoff = sum([waited, first]).min(highest);
+        let longest = self.oracles.backoff(spec.client).max(self.oracles.backoff(spec.server));
+        let longest = Micros::try_from(longest.as_micros()).unwrap_or(Micros::MAX);
+        let backoff = sum([waited, first]).min(highest).min(longest.max(first));
         let packets = sum([spec.request.len, spec.reply.len]).div_ceil(PACKET);
         let slices = sum([
             spec.request.len / client.send_per_call.min(client.send_total).max(1) as u64,

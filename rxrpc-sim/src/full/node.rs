@@ -342,6 +342,8 @@ impl FullNode {
     }
 
     fn heal(&mut self, now: Instant, world: &mut World) {
+        let calls = self.node.0.endpoint.borrow().as_ref().map_or_else(Vec::new, |e| e.calls());
+        world.oracles.note_backoffs(self.node.id(), calls.into_iter());
         if self.closing.is_some() {
             self.crash(now, Duration::ZERO, world);
         }

@@ -322,6 +322,7 @@ impl DirectNode {
 
     fn heal(&mut self, now: Instant, world: &mut World) {
         self.healed = true;
+        world.oracles.note_backoffs(self.id, self.endpoint.call_infos());
         if self.closing.is_some() {
             self.crash(now, Duration::ZERO, world);
         }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rxrpc_proto::wire::{Flags, INITIAL_WINDOW, Malformed};
-use rxrpc_proto::{Fault, Instant, Outcome};
+use rxrpc_proto::{CallInfo, Fault, Instant, Outcome};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Finding, Ledger, Record};
@@ -239,6 +239,8 @@ pub struct Oracles {
     wire: wire::Wire,
     timely: timely::Timely,
     amplification: amplification::Amplification,
+    /// By node: the longest time-out of its calls when the faults ended, if it was asked.
+    backoffs: Vec<Duration>,
     /// What was done to the nodes and their packets, and when.
     pub(crate) disturbances: disturbance::Disturbances,
     violations: Vec<Violation>,
@@ -254,6 +256,7 @@ impl Oracles {
             timely: timely::Timely::new(scenario),
             amplification: amplification::Amplification::new(scenario),
             disturbances: disturbance::Disturbances::new(scenario),
+            backoffs: vec![Duration::MAX; scenario.nodes.len()],
             violations: Vec::new(),
         }
     }
@@ -266,6 +269,19 @@ impl Oracles {
     /// Whether an address may ever have proved itself to the node.
     pub(crate) fn was_proved(&self, node: NodeId, addr: SocketAddr) -> bool {
         self.amplification.was_proved(node, addr)
+    }
+
+    /// The faults have ended: the time-outs of a node's calls are so long.
+    pub(crate) fn note_backoffs(&mut self, node: NodeId, calls: impl Iterator<Item = CallInfo>) {
+        let live = calls.filter(|call| call.outcome.is_none()).map(|call| call.stats.rto);
+        if let Some(backoff) = self.backoffs.get_mut(usize::from(node)) {
+            *backoff = live.max().unwrap_or_default();
+        }
+    }
+
+    /// The longest time-out of a node's calls when the faults ended.
+    pub(crate) fn backoff(&self, node: NodeId) -> Duration {
+        self.backoffs.get(usize::from(node)).copied().unwrap_or(Duration::MAX)
     }
 
     /// What was found, first things first.

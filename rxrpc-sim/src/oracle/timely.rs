@@ -61,6 +61,8 @@ struct Times {
     request_gap: Duration,
     /// What it sends may have to wait for a proof of its peer's address.
     holds_back: bool,
+    /// Its socket takes nothing now and then, and what is to go out waits behind all else: for how long nobody knows.
+    blocks: bool,
     /// Everything may happen so much later.
     slack: Duration,
 }
@@ -85,6 +87,7 @@ impl Timely {
                 rto_max: us(e.rto_max),
                 request_gap: us(e.request_gap),
                 holds_back: e.validate_peers,
+                blocks: node.socket.blocked > 0.0,
                 slack: slack(scenario, id),
             }
         });
@@ -149,7 +152,7 @@ impl Timely {
             return Some(found);
         }
         let times = *self.nodes.get(usize::from(from))?;
-        if !again || end.heard || (side == 1 && times.holds_back) {
+        if !again || end.heard || times.blocks || (side == 1 && times.holds_back) {
             return None;
         }
         let path = usize::from(from) * self.nodes.len() + usize::from(to?);
