@@ -16,15 +16,19 @@ const fn fold(a: u64, b: u64) -> u64 {
 #[must_use]
 pub fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut lanes = LANES;
-    let mut blocks = bytes.chunks_exact(32);
-    for block in &mut blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
-            *lane = fold(*lane ^ word_of(word), LANES[1]);
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    for block in blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
+            *lane = fold(*lane ^ u64::from_le_bytes(*word), LANES[1]);
         }
     }
-    let mut tail = blocks.remainder().chunks(8);
-    for (lane, word) in lanes.iter_mut().zip(&mut tail) {
-        *lane = fold(*lane ^ word_of(word), LANES[2]);
+    let (words, rest) = rest.as_chunks();
+    let mut tail = lanes.iter_mut();
+    for (word, lane) in words.iter().zip(&mut tail) {
+        *lane = fold(*lane ^ u64::from_le_bytes(*word), LANES[2]);
+    }
+    if let (Some(lane), false) = (tail.next(), rest.is_empty()) {
+        *lane = fold(*lane ^ word_of(rest), LANES[2]);
     }
     let [a, b, c, d] = lanes;
     fold(fold(a ^ bytes.len() as u64, b | 1) ^ c.rotate_left(17), d | 1)

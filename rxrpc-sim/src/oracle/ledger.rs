@@ -178,8 +178,8 @@ impl Ledger {
         self.succeeded += u64::from(outcome.is_ok());
         *self.ends.entry(outcome_name(&outcome)).or_insert(0) += 1;
         let unique = record.unique;
-        let record = record.clone();
-        let finding = self.judge_client(&record, outcome, checks);
+        let record = self.records.get(place as usize)?;
+        let finding = self.judge_client(record, outcome, checks);
         self.retire(place);
         finding.map(|text| (Oracle::Agreement, format!("call {unique} ended with {outcome:?}, but {text}")))
     }

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rxrpc_proto::wire::{Flags, INITIAL_WINDOW, Malformed};
-use rxrpc_proto::{CallInfo, Fault, Instant, Outcome};
+use rxrpc_proto::{CallError, CallInfo, Fault, Instant, Outcome, TimeoutKind};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Finding, Ledger, Record};
@@ -358,15 +358,19 @@ impl Oracles {
         })
     }
 
-    /// Whether something was done to the two ends of a call, or to what they sent each other, for which a client may
-    /// have heard nothing for `silence`, and have been told so `later`.
+    /// Whether a call that ended so was silent because something was done to its two ends, or to what they sent each
+    /// other, for which a client may have heard nothing for `silence`, and have been told so `later`.
     pub(crate) fn explains_silence(
         &mut self,
         now: Instant,
         place: u32,
         call: &CallSpec,
         [silence, later]: [Micros; 2],
+        outcome: Outcome,
     ) -> bool {
+        if outcome != Err(CallError::Timeout(TimeoutKind::Silence)) {
+            return false;
+        }
         let silence = us(silence);
         let begun = self.ledger.record(place).map_or(now, |r| r.begun);
         // Clocks differ, and timers are late. And what was lost just before the peer was heard for the last time may

@@ -218,7 +218,7 @@ impl App {
         let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
         let impatient = is_impatient(&self.scenario, limits[1]);
         let anonymous = book::is_anonymous(call);
-        let disturbed = reach.world.oracles.explains_silence(reach.now, place, call, [limits[1], 0]);
+        let disturbed = reach.world.oracles.explains_silence(reach.now, place, call, [limits[1], 0], outcome);
         let checks = Checks {
             allow: &allow,
             tainted,

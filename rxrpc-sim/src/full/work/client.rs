@@ -293,7 +293,7 @@ impl Job<'_> {
             let allow = world.oracles.allow;
             let (now, place) = (world.now(), made.place);
             let times = [limits[1], made.pause()];
-            let disturbed = world.oracles.explains_silence(now, place, made.spec, times);
+            let disturbed = world.oracles.explains_silence(now, place, made.spec, times, outcome);
             let checks = Checks {
                 tainted: world.oracles.is_tainted(),
                 anonymous: book::is_anonymous(made.spec),
