@@ -1,4 +1,4 @@
-//! What must always hold. Every oracle is on in every run.
+//! What must always hold. Every oracle is on in every run; what its faults take away from a promise is in `Allowances`.
 
 mod amplification;
 mod disturbance;
