@@ -164,7 +164,7 @@ impl Ledger {
 
     /// Whether a server may have had no room for a call.
     pub(super) fn is_full(&self, allow: &Allowances) -> bool {
-        self.most > allow.room
+        self.most > allow.room || allow.held
     }
 
     /// A call ended at its client.
