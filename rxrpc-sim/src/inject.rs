@@ -46,20 +46,7 @@ pub(crate) fn inject(world: &mut World, scenario: &Scenario, attack: Attack, mut
         world.coverage.fault(if overheard.is_some() { "injected-inside" } else { "injected" });
         world.inject(
             to,
-            Packet {
-                id: 0,
-                src,
-                dst: inside(to, ipv6(to)),
-                bytes,
-                df: false,
-                ecn: 0,
-                origin: None,
-                damaged: overheard.is_some(),
-                copy: false,
-                late: false,
-                chain: 0,
-                hop: 0,
-            },
+            Packet { damaged: overheard.is_some(), ..Packet::new(src, inside(to, ipv6(to)), bytes) },
         );
     }
 }

@@ -76,7 +76,7 @@ impl Network {
     /// A node sends a datagram.
     pub fn send(&mut self, from: NodeId, src: SocketAddr, dst: SocketAddr, bytes: &[u8]) {
         self.sim.with_world(|world| {
-            let packet = packet(src, dst, world.pool.copy(bytes));
+            let packet = Packet::new(src, dst, world.pool.copy(bytes));
             world.send(from, packet);
         });
     }
@@ -85,7 +85,7 @@ impl Network {
     pub fn inject(&mut self, to: NodeId, src: SocketAddr, bytes: &[u8]) {
         let dst = self.mail.borrow().addrs[usize::from(to)];
         self.sim.with_world(|world| {
-            let packet = packet(src, dst, world.pool.copy(bytes));
+            let packet = Packet::new(src, dst, world.pool.copy(bytes));
             world.inject(to, packet);
         });
     }
@@ -116,23 +116,6 @@ impl Network {
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
         self.sim.found()
-    }
-}
-
-fn packet(src: SocketAddr, dst: SocketAddr, bytes: Vec<u8>) -> Packet {
-    Packet {
-        id: 0,
-        src,
-        dst,
-        bytes,
-        df: false,
-        ecn: 0,
-        origin: None,
-        damaged: false,
-        copy: false,
-        late: false,
-        chain: 0,
-        hop: 0,
     }
 }
 

@@ -43,6 +43,24 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// A packet that nothing has happened to yet.
+    pub(crate) fn new(src: SocketAddr, dst: SocketAddr, bytes: Vec<u8>) -> Self {
+        Packet {
+            id: 0,
+            src,
+            dst,
+            bytes,
+            df: false,
+            ecn: 0,
+            origin: None,
+            damaged: false,
+            copy: false,
+            late: false,
+            chain: 0,
+            hop: 0,
+        }
+    }
+
     /// Bytes of the IP packet.
     #[must_use]
     pub fn ip_len(&self) -> usize {

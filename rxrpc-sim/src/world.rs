@@ -295,18 +295,5 @@ fn news_bits(news: rxrpc_proto::News) -> u8 {
 
 /// All of a packet but its bytes.
 fn empty_like(packet: &Packet) -> Packet {
-    Packet {
-        id: packet.id,
-        src: packet.src,
-        dst: packet.dst,
-        bytes: Vec::new(),
-        df: packet.df,
-        ecn: packet.ecn,
-        origin: packet.origin,
-        damaged: packet.damaged,
-        copy: packet.copy,
-        late: packet.late,
-        chain: packet.chain,
-        hop: packet.hop,
-    }
+    Packet { bytes: Vec::new(), ..*packet }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use rxrpc_driver::{Driver, EndpointStats};
+use rxrpc_driver::{CallInfo, Driver, EndpointStats};
 use rxrpc_proto::{Instant, NetworkError};
 
 use super::Lent;
@@ -253,19 +253,21 @@ impl FullNode {
     /// Lets those who watch see the calls as the driver leaves them, those too that tasks may drop next.
     fn show_calls(&self) {
         let mut world = self.node.0.lent.borrow_mut();
-        if world.is_observed()
-            && let Some(endpoint) = &*self.node.0.endpoint.borrow()
-        {
-            endpoint.calls().iter().for_each(|call| world.sample(self.node.id(), call));
+        if world.is_observed() {
+            self.calls().iter().for_each(|call| world.sample(self.node.id(), call));
         }
     }
 
+    /// The calls of the endpoint, if there is one.
+    fn calls(&self) -> Vec<CallInfo> {
+        self.node.0.endpoint.borrow().as_ref().map_or_else(Vec::new, |e| e.calls())
+    }
+
     fn check(&self, world: &mut World) {
-        let calls = self.node.0.endpoint.borrow().as_ref().map_or_else(Vec::new, |e| e.calls());
         let stats = self.stats();
         world.coverage.holds(&self.spec.endpoint, &stats);
         let limits = Limits { node: self.node.id(), spec: &self.spec.endpoint, oracles: &world.oracles };
-        if let Some((oracle, text)) = limits.check(&stats, calls.into_iter()) {
+        if let Some((oracle, text)) = limits.check(&stats, self.calls().into_iter()) {
             world.violation(Some(self.node.id()), oracle, text);
         }
     }
@@ -342,8 +344,7 @@ impl FullNode {
     }
 
     fn heal(&mut self, now: Instant, world: &mut World) {
-        let calls = self.node.0.endpoint.borrow().as_ref().map_or_else(Vec::new, |e| e.calls());
-        world.oracles.note_backoffs(self.node.id(), calls.into_iter());
+        world.oracles.note_backoffs(self.node.id(), self.calls().into_iter());
         if self.closing.is_some() {
             self.crash(now, Duration::ZERO, world);
         }

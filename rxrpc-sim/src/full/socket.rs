@@ -272,18 +272,11 @@ impl Socket {
         let mut world = self.lent.borrow_mut();
         for datagram in bytes.chunks(segment) {
             let packet = Packet {
-                id: 0,
-                src: self.addr,
-                dst: transmit.peer,
-                bytes: world.pool.copy(datagram),
                 df: !transmit.may_fragment,
                 ecn: transmit.ecn,
                 origin: Some(self.node),
-                damaged: false,
-                copy: false,
                 late,
-                chain: 0,
-                hop: 0,
+                ..Packet::new(self.addr, transmit.peer, world.pool.copy(datagram))
             };
             world.send(self.node, packet);
         }

@@ -146,20 +146,7 @@ mod tests {
         };
         let trailer = Trailer { max_mtu: 5692, if_mtu: 1444, rwind: Some(255), jumbo_max: Some(4) };
         emit_ack(&mut bytes, &fields, [false, true].into_iter(), Some(&trailer));
-        Packet {
-            id: 1,
-            src: inside(0, false),
-            dst: inside(1, false),
-            bytes,
-            df: false,
-            ecn: 0,
-            origin: Some(0),
-            damaged: false,
-            copy: false,
-            late: false,
-            chain: 0,
-            hop: 0,
-        }
+        Packet { id: 1, origin: Some(0), ..Packet::new(inside(0, false), inside(1, false), bytes) }
     }
 
     fn edited(what: Edit) -> Packet {

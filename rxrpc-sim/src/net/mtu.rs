@@ -85,20 +85,7 @@ mod tests {
     use crate::packet::inside;
 
     fn packet(len: usize, ipv6: bool, df: bool) -> Packet {
-        Packet {
-            id: 0,
-            src: inside(0, ipv6),
-            dst: inside(1, ipv6),
-            bytes: vec![0; len],
-            df,
-            ecn: 0,
-            origin: Some(0),
-            damaged: false,
-            copy: false,
-            late: false,
-            chain: 0,
-            hop: 0,
-        }
+        Packet { df, origin: Some(0), ..Packet::new(inside(0, ipv6), inside(1, ipv6), vec![0; len]) }
     }
 
     fn path(mtu: u32) -> Mtu {

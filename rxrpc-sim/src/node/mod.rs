@@ -222,18 +222,11 @@ impl DirectNode {
         for datagram in bytes.chunks(transmit.segment.max(1)) {
             let bytes = world.pool.copy(datagram);
             let packet = Packet {
-                id: 0,
-                src: self.addr,
-                dst: transmit.peer,
-                bytes,
                 df: !transmit.may_fragment,
                 ecn: transmit.ecn,
                 origin: Some(self.id),
-                damaged: false,
-                copy: false,
                 late,
-                chain: 0,
-                hop: 0,
+                ..Packet::new(self.addr, transmit.peer, bytes)
             };
             world.send(self.id, packet);
         }

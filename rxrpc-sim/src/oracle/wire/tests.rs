@@ -49,20 +49,7 @@ impl Bench {
 
 fn packet(from: NodeId, bytes: Vec<u8>) -> Packet {
     let [src, dst] = [from, 1 - from].map(|node| inside(node, false));
-    Packet {
-        id: 0,
-        src,
-        dst,
-        bytes,
-        df: false,
-        ecn: 0,
-        origin: Some(from),
-        damaged: false,
-        copy: false,
-        late: false,
-        chain: 0,
-        hop: 0,
-    }
+    Packet { origin: Some(from), ..Packet::new(src, dst, bytes) }
 }
 
 fn header(from: NodeId, packet_type: PacketType, serial: u32, seq: u32, flags: Flags) -> Vec<u8> {
