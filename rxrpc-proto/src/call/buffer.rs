@@ -3,12 +3,16 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+
+use super::spare::empty;
 
 /// Largest chunk that is filled by copying.
 const CHUNK: usize = 64 * 1024;
 /// A shared piece smaller than this is copied: keeping it would cost more.
 const SHARE_FROM: usize = 1024;
+/// Largest chunk that is kept to be filled again.
+const KEEP: usize = 1024;
 
 /// One stretch of the stream.
 #[derive(Debug)]
@@ -16,7 +20,7 @@ enum Piece {
     /// The application's own memory.
     Shared(Bytes),
     /// Filled by copying; may have room left.
-    Owned(BytesMut),
+    Owned(Vec<u8>),
 }
 
 impl Piece {
@@ -28,11 +32,49 @@ impl Piece {
     }
 }
 
+/// The pieces of a stream in order.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    /// Each piece with the stream offset it starts at.
+    queue: VecDeque<(u64, Piece)>,
+    /// A small chunk to be filled again.
+    spare: Vec<u8>,
+}
+
+impl Pieces {
+    /// Forget all of them.
+    pub(super) fn empty(&mut self) {
+        while let Some((_, piece)) = self.queue.pop_front() {
+            self.keep(piece);
+        }
+        empty(&mut self.queue);
+    }
+
+    /// The piece is forgotten; its memory may be of use.
+    fn keep(&mut self, piece: Piece) {
+        if let Piece::Owned(mut chunk) = piece
+            && chunk.capacity() <= KEEP
+            && chunk.capacity() > self.spare.capacity()
+        {
+            chunk.clear();
+            self.spare = chunk;
+        }
+    }
+
+    /// An empty chunk of at least this capacity.
+    fn chunk(&mut self, capacity: usize) -> Vec<u8> {
+        if self.spare.capacity() >= capacity {
+            core::mem::take(&mut self.spare)
+        } else {
+            Vec::with_capacity(capacity)
+        }
+    }
+}
+
 /// A byte stream that grows at the end and is forgotten from the front.
 #[derive(Debug, Default)]
 pub(crate) struct SendBuffer {
-    /// Each piece with the stream offset it starts at.
-    pieces: VecDeque<(u64, Piece)>,
+    pieces: Pieces,
     /// Everything before this offset is forgotten.
     start: u64,
     end: u64,
@@ -52,11 +94,11 @@ impl SendBuffer {
     /// Append a copy of `data`.
     pub(crate) fn push(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
-            let room = match self.pieces.back_mut() {
+            let room = match self.pieces.queue.back_mut() {
                 Some((_, Piece::Owned(tail))) if tail.len() < tail.capacity() => tail,
                 _ => {
-                    let capacity = data.len().max(self.len()).clamp(64, CHUNK);
-                    self.pieces.push_back((self.end, Piece::Owned(BytesMut::with_capacity(capacity))));
+                    let chunk = self.pieces.chunk(data.len().max(self.len()).clamp(64, CHUNK));
+                    self.pieces.queue.push_back((self.end, Piece::Owned(chunk)));
                     continue;
                 }
             };
@@ -74,7 +116,7 @@ impl SendBuffer {
         } else {
             let at = self.end;
             self.end += data.len() as u64;
-            self.pieces.push_back((at, Piece::Shared(data)));
+            self.pieces.queue.push_back((at, Piece::Shared(data)));
         }
     }
 
@@ -82,8 +124,8 @@ impl SendBuffer {
     pub(crate) fn copy_to(&self, offset: u64, len: usize, out: &mut Vec<u8>) {
         let mut offset = offset;
         let mut left = len;
-        let first = self.pieces.partition_point(|(at, _)| *at <= offset).saturating_sub(1);
-        for (at, piece) in self.pieces.iter().skip(first) {
+        let first = self.pieces.queue.partition_point(|(at, _)| *at <= offset).saturating_sub(1);
+        for (at, piece) in self.pieces.queue.iter().skip(first) {
             if left == 0 {
                 return;
             }
@@ -99,18 +141,30 @@ impl SendBuffer {
     /// Forget everything before `offset`.
     pub(crate) fn forget_before(&mut self, offset: u64) {
         self.start = self.start.max(offset.min(self.end));
-        while let Some((at, piece)) = self.pieces.front() {
+        while let Some((at, piece)) = self.pieces.queue.front() {
             if at + piece.as_slice().len() as u64 > self.start {
                 break;
             }
-            self.pieces.pop_front();
+            if let Some((_, piece)) = self.pieces.queue.pop_front() {
+                self.pieces.keep(piece);
+            }
         }
     }
 
     /// Forget everything.
     pub(crate) fn clear(&mut self) {
-        self.pieces = VecDeque::new();
+        self.pieces.empty();
         self.start = self.end;
+    }
+
+    /// Use the memory of a stream that is over.
+    pub(super) fn reuse(&mut self, pieces: Pieces) {
+        self.pieces = pieces;
+    }
+
+    /// The memory, for another stream: this one is over.
+    pub(super) fn take_pieces(&mut self) -> Pieces {
+        core::mem::take(&mut self.pieces)
     }
 }
 
@@ -132,7 +186,7 @@ mod tests {
         buffer.push(b"def");
         buffer.push_shared(Bytes::from(vec![7; 2000]));
         buffer.push(b"xyz");
-        assert_eq!(buffer.pieces.len(), 3);
+        assert_eq!(buffer.pieces.queue.len(), 3);
         assert_eq!(read(&buffer, 1, 4), b"bcde");
         assert_eq!(read(&buffer, 4, 4), [b'e', b'f', 7, 7]);
         assert_eq!(read(&buffer, 2005, 10), [7, b'x', b'y', b'z']);
@@ -145,10 +199,24 @@ mod tests {
         buffer.push_shared(Bytes::from(vec![1; 2000]));
         buffer.push_shared(Bytes::from(vec![2; 2000]));
         buffer.forget_before(2500);
-        assert_eq!((buffer.pieces.len(), buffer.len()), (1, 1500));
+        assert_eq!((buffer.pieces.queue.len(), buffer.len()), (1, 1500));
         assert_eq!(read(&buffer, 3998, 5), [2, 2]);
         buffer.forget_before(9999);
-        assert_eq!((buffer.pieces.len(), buffer.len(), buffer.end()), (0, 0, 4000));
+        assert_eq!((buffer.pieces.queue.len(), buffer.len(), buffer.end()), (0, 0, 4000));
+    }
+
+    #[test]
+    fn a_small_chunk_is_filled_again() {
+        let mut buffer = SendBuffer::default();
+        buffer.push(&[1; 100]);
+        let chunk = buffer.pieces.queue[0].1.as_slice().as_ptr();
+        buffer.forget_before(100);
+        buffer.push(&[2; 90]);
+        assert_eq!(buffer.pieces.queue[0].1.as_slice().as_ptr(), chunk);
+        assert_eq!(read(&buffer, 100, 90), [2; 90]);
+        buffer.push(&[3; 5000]);
+        buffer.forget_before(u64::MAX);
+        assert!(buffer.pieces.spare.capacity() <= KEEP);
     }
 
     #[test]
@@ -156,7 +224,7 @@ mod tests {
         let mut buffer = SendBuffer::default();
         let data: Vec<u8> = (0..200_000u32).map(|i| i as u8).collect();
         buffer.push(&data);
-        assert_eq!(buffer.pieces.len(), 4);
+        assert_eq!(buffer.pieces.queue.len(), 4);
         assert_eq!(read(&buffer, 0, 200_000), data);
     }
 }

@@ -5,6 +5,7 @@ mod acked;
 mod buffer;
 mod recv;
 mod send;
+mod spare;
 mod timers;
 
 use core::time::Duration;
@@ -13,6 +14,7 @@ pub(crate) use ack::{AckPolicy, DueAck, patience};
 pub(crate) use acked::{AckEffect, AckInput};
 pub(crate) use recv::{Arrival, RecvHalf};
 pub(crate) use send::{Fresh, LossTimer, SendHalf};
+pub(crate) use spare::{Queues, Spares};
 pub(crate) use timers::Deadlines;
 
 use crate::config::BusyPolicy;
@@ -179,6 +181,26 @@ impl Call {
             charged: 0,
             streaming: false,
             stats: CallStats::default(),
+        }
+    }
+
+    /// Use the queues of a call that is over.
+    pub(crate) fn reuse(&mut self, queues: Queues) {
+        self.send.packets = queues.packets;
+        self.send.lost = queues.lost;
+        self.send.buffer.reuse(queues.pieces);
+        self.recv.held = queues.held;
+        self.recv.ready = queues.ready;
+    }
+
+    /// Its queues, for another call: this one is over.
+    pub(crate) fn take_queues(&mut self) -> Queues {
+        Queues {
+            packets: core::mem::take(&mut self.send.packets),
+            lost: core::mem::take(&mut self.send.lost),
+            pieces: self.send.buffer.take_pieces(),
+            held: core::mem::take(&mut self.recv.held),
+            ready: core::mem::take(&mut self.recv.ready),
         }
     }
 

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use super::spare::empty;
 use crate::fault::Fault;
 use crate::wire::{INITIAL_WINDOW, JUMBO_DATA_LEN, MAX_SACK};
 
@@ -41,10 +42,10 @@ pub(crate) struct RecvHalf {
     /// Number of the last packet, once accepted.
     last: Option<u32>,
     /// Packets held from `base` on. The first entry is filled only while the window is closed.
-    held: VecDeque<Option<BytesMut>>,
+    pub(super) held: VecDeque<Option<BytesMut>>,
     held_bytes: usize,
     /// In-order bytes that were not read, in pieces as large as their chunks allow.
-    ready: VecDeque<BytesMut>,
+    pub(super) ready: VecDeque<BytesMut>,
     ready_bytes: usize,
     /// The chunk that the next payload is copied into.
     chunk: BytesMut,
@@ -237,9 +238,11 @@ impl RecvHalf {
             return BytesMut::new();
         }
         if self.chunk.capacity() - self.chunk.len() < payload.len() {
+            if is_all {
+                return BytesMut::from(payload);
+            }
             let grown = usize::try_from(self.received.saturating_mul(2)).unwrap_or(CHUNK).min(CHUNK);
-            let capacity = if is_all { payload.len() } else { payload.len().max(grown) };
-            self.chunk = BytesMut::with_capacity(capacity);
+            self.chunk = BytesMut::with_capacity(payload.len().max(grown));
         }
         self.chunk.extend_from_slice(payload);
         self.chunk.split()
@@ -348,8 +351,8 @@ impl RecvHalf {
     /// Drop everything: the call failed.
     pub(crate) fn clear(&mut self) {
         self.discard();
-        self.ready = VecDeque::new();
-        self.held = VecDeque::new();
+        empty(&mut self.ready);
+        empty(&mut self.held);
     }
 }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::acked::AckOrder;
 use super::buffer::SendBuffer;
+use super::spare::empty;
 use crate::recovery::{Controller, NewReno, PathTimes, Rack, RtoBounds, Rtt, Sent, Verdict};
 use crate::time::Instant;
 use crate::wire::{INITIAL_WINDOW, MAX_SACK};
@@ -495,8 +496,8 @@ impl SendHalf {
     /// Put down everything: the call is over.
     pub(crate) fn clear(&mut self) {
         self.buffer.clear();
-        self.packets = VecDeque::new();
-        self.lost = VecDeque::new();
+        empty(&mut self.packets);
+        empty(&mut self.lost);
         self.in_flight = 0;
         self.timer = None;
     }

@@ -2,17 +2,25 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use crate::event::CallId;
 
 /// What calls must have in common to share connections.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BundleKey {
     /// Key of the peer.
     pub(crate) peer: u32,
     pub(crate) service: u16,
     /// Asks for a newer service.
     pub(crate) upgrade: bool,
+}
+
+impl Hash for BundleKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let service = u64::from(self.service) << 1 | u64::from(self.upgrade);
+        state.write_u64(service << 32 | u64::from(self.peer));
+    }
 }
 
 /// A place a call can take at once.

@@ -73,9 +73,10 @@ impl Endpoint {
             silence: options.silence.unwrap_or(self.config.timing.silence),
             lifetime: options.lifetime.or(self.config.timing.lifetime),
         };
-        let mut call = Call::new(&init);
-        call.total_length = options.total_length;
-        let id = self.insert_call(call);
+        let id = self.insert_call(&init);
+        if let Some(call) = self.calls.get_mut(id.index as usize) {
+            call.total_length = options.total_length;
+        }
         if let Some(b) = self.bundles.get_mut(bundle as usize) {
             b.wait(id);
         }
@@ -88,14 +89,15 @@ impl Endpoint {
         self.next_generation
     }
 
-    pub(super) fn insert_call(&mut self, call: Call) -> CallId {
-        if let Some(peer) = self.peers.get_mut(call.peer as usize) {
+    pub(super) fn insert_call(&mut self, init: &CallInit) -> CallId {
+        if let Some(peer) = self.peers.get_mut(init.peer as usize) {
             peer.calls += 1;
         }
-        let generation = call.generation;
-        let key = self.calls.insert(call) as u32;
+        let entry = self.calls.vacant_entry();
+        let key = entry.key() as u32;
+        entry.insert(Call::new(init)).reuse(self.spares.take());
         self.touch(key);
-        CallId { index: key, generation }
+        CallId { index: key, generation: init.generation }
     }
 
     fn bundle_for(&mut self, key: BundleKey, exclusive: bool) -> u32 {

@@ -174,14 +174,15 @@ impl Endpoint {
         self.unwait(key);
         if let Some(call) = self.calls.get_mut(key as usize) {
             call.recv.clear();
+            self.spares.give(call.take_queues());
         }
         self.recharge(key);
-        let call = self.calls.remove(key as usize);
+        let peer = self.calls.remove(key as usize).peer;
         self.timers.set(TimerKey::Call(key), None);
-        if let Some(peer) = self.peers.get_mut(call.peer as usize) {
+        if let Some(peer) = self.peers.get_mut(peer as usize) {
             peer.calls = peer.calls.saturating_sub(1);
         }
-        self.peer_unused(call.peer);
+        self.peer_unused(peer);
     }
 
     /// Forget a call: no event of it follows and its id is unknown from now on. A live one is aborted with

@@ -24,6 +24,7 @@ impl Endpoint {
             self.fault(Fault::UnusableSource);
             return;
         }
+        self.peer_index.find(&path.peer);
         for datagram in segments.iter() {
             self.stats.datagrams_received += 1;
             self.stats.bytes_received += datagram.len() as u64;

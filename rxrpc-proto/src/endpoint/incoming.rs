@@ -4,7 +4,7 @@ use super::events::Queued;
 use super::peers::ServiceKey;
 use super::service::Unvalidated;
 use super::{Endpoint, Path};
-use crate::call::{Call, CallInit, Place, Side, State};
+use crate::call::{CallInit, Place, Side, State};
 use crate::connection::{Connection, ConnectionInit, Role};
 use crate::error::CallError;
 use crate::event::CallId;
@@ -237,12 +237,13 @@ impl Endpoint {
             silence: self.config.timing.silence,
             lifetime: self.config.timing.lifetime,
         };
-        let mut call = Call::new(&init);
+        let id = self.insert_call(&init);
         let (channel, number) = (header.channel(), header.call_number);
-        call.place = Some(Place { connection, channel, number });
-        call.deadlines.start(now);
-        call.deadlines.keepalive = Some(now + self.config.timing.keepalive);
-        let id = self.insert_call(call);
+        if let Some(call) = self.calls.get_mut(id.index as usize) {
+            call.place = Some(Place { connection, channel, number });
+            call.deadlines.start(now);
+            call.deadlines.keepalive = Some(now + self.config.timing.keepalive);
+        }
         if let Some(c) = self.connections.get_mut(connection as usize) {
             c.idle_since = None;
             if let Some(channel) = c.channel_mut(channel) {

@@ -24,7 +24,6 @@ mod view;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -36,7 +35,7 @@ pub use service::Rejection;
 pub use version::VersionAnswer;
 pub use view::{CallMut, ReadMore};
 
-use crate::call::Call;
+use crate::call::{Call, Spares};
 use crate::config::Config;
 use crate::connection::{Bundle, BundleKey, Connection};
 use crate::event::{CallId, Event, Wake};
@@ -48,7 +47,7 @@ use crate::time::Instant;
 use crate::wire::EPOCH_RANDOM;
 use events::Queued;
 use outbox::Outbox;
-use peers::ServiceKey;
+use peers::{PeerIndex, ServiceKey};
 use service::{Service, Unvalidated};
 use table::{KeyedState, Table};
 use timers::{TimerKey, Timers};
@@ -140,7 +139,7 @@ pub struct Endpoint {
     now: Instant,
 
     peers: Slab<Peer>,
-    peer_index: Table<SocketAddr, u32>,
+    peer_index: PeerIndex,
 
     connections: Slab<Connection>,
     client_index: Table<u32, u32>,
@@ -155,6 +154,7 @@ pub struct Endpoint {
     dirty_bundles: VecDeque<u32>,
 
     calls: Slab<Call>,
+    spares: Spares,
     next_generation: u64,
     dirty_calls: VecDeque<u32>,
 
@@ -202,7 +202,7 @@ impl Endpoint {
             epoch: epoch & !(EPOCH_RANDOM >> 1),
             now: Instant::ORIGIN,
             peers: Slab::new(),
-            peer_index: Table::with_hasher(a),
+            peer_index: PeerIndex::new(a),
             connections: Slab::new(),
             client_index: Table::with_hasher(b),
             service_index: Table::with_hasher(c),
@@ -213,6 +213,7 @@ impl Endpoint {
             bundle_index: Table::with_hasher(d),
             dirty_bundles: VecDeque::new(),
             calls: Slab::new(),
+            spares: Spares::default(),
             next_generation: 0,
             dirty_calls: VecDeque::new(),
             services: BTreeMap::new(),

@@ -1,9 +1,11 @@
 //! Peers and connections as tables: finding, counting, expiring.
 
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::Endpoint;
+use super::table::{KeyedState, Table};
 use super::timers::TimerKey;
 use crate::connection::{Connection, Role};
 use crate::event::Wake;
@@ -21,7 +23,7 @@ const RING_WAIT: Duration = Duration::from_secs(1);
 
 /// What a server knows a connection by. With a random epoch the address does not count: the client may
 /// come from another one after its translator forgot it (QUIRKS.md#epoch-bit-31).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ServiceKey {
     addr: Option<SocketAddr>,
     epoch: u32,
@@ -31,6 +33,53 @@ pub(super) struct ServiceKey {
 impl ServiceKey {
     pub(super) fn new(addr: SocketAddr, epoch: u32, cid: u32) -> Self {
         ServiceKey { addr: (epoch & EPOCH_RANDOM == 0).then_some(addr), epoch, cid }
+    }
+}
+
+impl Hash for ServiceKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Some(addr) = self.addr {
+            addr.hash(state);
+        }
+        // One word for both costs half of two.
+        state.write_u64(u64::from(self.epoch) << 32 | u64::from(self.cid));
+    }
+}
+
+/// Keys of peers by their addresses.
+#[derive(Debug)]
+pub(super) struct PeerIndex {
+    table: Table<SocketAddr, u32>,
+    /// The last one found: datagrams of a peer come together, and are looked up more than once.
+    last: Option<(SocketAddr, u32)>,
+}
+
+impl PeerIndex {
+    pub(super) fn new(state: KeyedState) -> Self {
+        PeerIndex { table: Table::with_hasher(state), last: None }
+    }
+
+    pub(super) fn get(&self, addr: &SocketAddr) -> Option<u32> {
+        match self.last {
+            Some((last, key)) if last == *addr => Some(key),
+            _ => self.table.get(addr).copied(),
+        }
+    }
+
+    /// Find the peer, and remember that it was asked about.
+    pub(super) fn find(&mut self, addr: &SocketAddr) -> Option<u32> {
+        let key = self.get(addr)?;
+        self.last = Some((*addr, key));
+        Some(key)
+    }
+
+    fn insert(&mut self, addr: SocketAddr, key: u32) {
+        self.table.insert(addr, key);
+    }
+
+    fn remove(&mut self, addr: &SocketAddr) {
+        self.table.remove(addr);
+        self.last = None;
     }
 }
 
@@ -44,7 +93,7 @@ pub(super) fn is_usable(addr: &SocketAddr) -> bool {
 impl Endpoint {
     /// Key of the peer with this address; made if it does not exist.
     pub(super) fn peer_for(&mut self, addr: SocketAddr) -> u32 {
-        if let Some(&key) = self.peer_index.get(&addr) {
+        if let Some(key) = self.peer_index.find(&addr) {
             if let Some(peer) = self.peers.get_mut(key as usize)
                 && peer.forget_at.take().is_some()
             {
@@ -58,7 +107,7 @@ impl Endpoint {
     }
 
     pub(super) fn known_peer(&self, addr: &SocketAddr) -> Option<u32> {
-        self.peer_index.get(addr).copied()
+        self.peer_index.get(addr)
     }
 
     /// A user of the peer is gone. One that nothing uses is remembered for a while if it was proved to
@@ -131,18 +180,15 @@ impl Endpoint {
         // What waits in the ring goes out first; if its peer may not be sent anything, look again later.
         let waits = connection.in_ring;
         let expiry = self.expiry(connection).map(|at| if waits { at.max(self.now + RING_WAIT) } else { at });
-        let deadline = [
-            connection.final_ack_at().map(|at| (at, Wake::FinalAck)),
-            connection
-                .candidate
-                .map(|c| c.deadline())
-                .filter(|at| !waits || *at > self.now)
-                .map(|at| (at, Wake::AddressCheck)),
-            expiry.map(|at| (at, Wake::ConnectionExpiry)),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at);
+        let candidate = connection.candidate.map(|c| c.deadline()).filter(|at| !waits || *at > self.now);
+        let mut deadline = connection.final_ack_at().map(|at| (at, Wake::FinalAck));
+        for (at, wake) in [(candidate, Wake::AddressCheck), (expiry, Wake::ConnectionExpiry)] {
+            if let Some(at) = at
+                && deadline.is_none_or(|(first, _)| at < first)
+            {
+                deadline = Some((at, wake));
+            }
+        }
         self.set_timer(TimerKey::Connection(key), deadline);
     }
 

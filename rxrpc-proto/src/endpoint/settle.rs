@@ -7,7 +7,8 @@ use super::timers::TimerKey;
 use crate::call::{Call, State};
 use crate::error::CallError;
 use crate::event::News;
-use crate::peer::{Class, Token};
+use crate::peer::{Class, Peer, Token};
+use crate::recovery::RtoBounds;
 use crate::time::Instant;
 use crate::wire::MAX_SACK;
 
@@ -66,11 +67,7 @@ impl Endpoint {
         }
         self.recharge(key);
         self.update_window(key);
-        self.probe_window(now, key);
-        self.schedule_call(key);
-        if let Some(call) = self.calls.get(key as usize) {
-            self.set_timer(TimerKey::Call(key), call.next_deadline());
-        }
+        self.schedule_call(now, key);
     }
 
     /// Count what the call holds unread, in its peer's and the endpoint's budget, and whether it streams.
@@ -80,6 +77,9 @@ impl Endpoint {
         let before = core::mem::replace(&mut call.charged, held);
         let streams = call.state.is_live() && call.recv.is_streaming();
         let streamed = core::mem::replace(&mut call.streaming, streams);
+        if (held, streams) == (before, streamed) {
+            return;
+        }
         self.unread = (self.unread + held).saturating_sub(before);
         self.streaming = (self.streaming + usize::from(streams)).saturating_sub(usize::from(streamed));
         if let Some(peer) = self.peers.get_mut(call.peer as usize) {
@@ -171,50 +171,17 @@ impl Endpoint {
         self.recharge(key);
     }
 
-    /// Data waits and the peer's window is closed: ask before long, since the news of its opening may be lost
-    /// (QUIRKS.md#closed-window-is-asked-about).
-    fn probe_window(&mut self, now: Instant, key: u32) {
-        let bounds = self.bounds;
+    /// See what the call has to send, and when it is to be looked at again.
+    fn schedule_call(&mut self, now: Instant, key: u32) {
         let Some(call) = self.calls.get_mut(key as usize) else { return };
-        if !call.send.is_window_blocked() {
-            call.deadlines.window_probes = 0;
-            return;
-        }
-        if call.deadlines.window_probes == 0 {
-            call.deadlines.window_probes = 1;
-            let rto = self.peers.get(call.peer as usize).map_or(bounds.initial, |p| p.rtt.rto(&bounds, 0));
-            let at = now + rto.max(WINDOW_PROBE);
-            call.deadlines.keepalive = Some(call.deadlines.keepalive.map_or(at, |k| k.min(at)));
-        }
-    }
-
-    /// Hang the call in the rings of what it has to send.
-    fn schedule_call(&mut self, key: u32) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
-        if call.place.is_none() {
-            return;
-        }
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
-        let fresh = call.may_send_data() && call.send.fresh(peer.max_payload()).is_some();
-        let wants = [
-            (Class::Ack, call.ack.is_due()),
-            (Class::Retransmit, call.send.next_lost().is_some()),
-            (Class::Fresh, fresh),
-        ];
-        let mut any = false;
-        for (class, wanted) in wants {
-            if wanted {
-                any = true;
-                if call.rings & class.bit() == 0 {
-                    call.rings |= class.bit();
-                    peer.ready.push_back(class, Token::Call(key));
-                }
-            }
-        }
-        let peer = call.peer;
-        if any {
+        probe_window(now, call, peer, &self.bounds);
+        let hangs = hang(call, key, peer);
+        let (peer, deadline) = (call.peer, call.next_deadline());
+        if hangs {
             self.ready_peer(peer);
         }
+        self.set_timer(TimerKey::Call(key), deadline);
     }
 
     /// Hang the connection in its peer's control ring if it has something to say itself.
@@ -301,4 +268,40 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// Data waits and the peer's window is closed: ask before long, since the news of its opening may be lost
+/// (QUIRKS.md#closed-window-is-asked-about).
+fn probe_window(now: Instant, call: &mut Call, peer: &Peer, bounds: &RtoBounds) {
+    if !call.send.is_window_blocked() {
+        call.deadlines.window_probes = 0;
+        return;
+    }
+    if call.deadlines.window_probes == 0 {
+        call.deadlines.window_probes = 1;
+        let at = now + peer.rtt.rto(bounds, 0).max(WINDOW_PROBE);
+        call.deadlines.keepalive = Some(call.deadlines.keepalive.map_or(at, |k| k.min(at)));
+    }
+}
+
+/// Hang the call in the rings of what it has to send. False if that is nothing.
+fn hang(call: &mut Call, key: u32, peer: &mut Peer) -> bool {
+    if call.place.is_none() {
+        return false;
+    }
+    let fresh = call.may_send_data() && call.send.fresh(peer.max_payload()).is_some();
+    let wants = [
+        (Class::Ack, call.ack.is_due()),
+        (Class::Retransmit, call.send.next_lost().is_some()),
+        (Class::Fresh, fresh),
+    ];
+    let mut any = false;
+    for (class, _) in wants.into_iter().filter(|(_, wanted)| *wanted) {
+        any = true;
+        if call.rings & class.bit() == 0 {
+            call.rings |= class.bit();
+            peer.ready.push_back(class, Token::Call(key));
+        }
+    }
+    any
 }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::time::Instant;
+use crate::time::{Instant, nanos};
 
 /// How long a minimum counts before a newer, larger one replaces it.
 const MIN_WINDOW: Duration = Duration::from_secs(300);
@@ -111,13 +111,16 @@ impl Rtt {
 
     /// The time-out after `backoff` time-outs in a row.
     pub(crate) fn rto(&self, bounds: &RtoBounds, backoff: u32) -> Duration {
+        // In whole nanoseconds: this is asked for each packet.
+        let longest = nanos(bounds.max);
         let base = match self.smoothed {
-            None => bounds.initial,
+            None => nanos(bounds.initial),
             Some(smoothed) => {
-                (smoothed + (self.variation * 4).max(GRANULARITY)).clamp(bounds.min, bounds.max)
+                let spread = nanos(self.variation).saturating_mul(4).max(nanos(GRANULARITY));
+                nanos(smoothed).saturating_add(spread).max(nanos(bounds.min)).min(longest)
             }
         };
-        base.saturating_mul(1 << backoff.min(20)).min(bounds.max)
+        Duration::from_nanos(base.saturating_mul(1 << backoff.min(20)).min(longest))
     }
 }
 
