@@ -275,6 +275,7 @@ impl SendHalf {
 mod tests {
     use core::time::Duration;
 
+    use super::super::queues::SendQueues;
     use super::super::send::Fresh;
     use super::*;
     use crate::recovery::Sent;
@@ -291,7 +292,7 @@ mod tests {
 
     /// A sending half with `count` packets of 10 bytes in flight, packet n with serial 100 + n, sent at 0.
     fn sending(count: u32) -> SendHalf {
-        let mut half = SendHalf::new(None, Duration::from_secs(20));
+        let mut half = SendHalf::new(None, Duration::from_secs(20), SendQueues::default());
         half.peer_window = 255;
         for i in 1..=count {
             half.buffer.push(&[i as u8; 10]);

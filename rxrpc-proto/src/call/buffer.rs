@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::spare::empty;
+use super::queues::empty;
 
 /// Largest chunk that is filled by copying.
 const CHUNK: usize = 64 * 1024;
@@ -81,6 +81,11 @@ pub(crate) struct SendBuffer {
 }
 
 impl SendBuffer {
+    /// An empty stream with the memory of another.
+    pub(super) fn new(pieces: Pieces) -> Self {
+        SendBuffer { pieces, ..SendBuffer::default() }
+    }
+
     /// Offset after the last byte written.
     pub(crate) fn end(&self) -> u64 {
         self.end
@@ -124,8 +129,13 @@ impl SendBuffer {
     pub(crate) fn copy_to(&self, offset: u64, len: usize, out: &mut Vec<u8>) {
         let mut offset = offset;
         let mut left = len;
-        let first = self.pieces.queue.partition_point(|(at, _)| *at <= offset).saturating_sub(1);
-        for (at, piece) in self.pieces.queue.iter().skip(first) {
+        let queue = &self.pieces.queue;
+        let first = if queue.len() > 1 {
+            queue.partition_point(|(at, _)| *at <= offset).saturating_sub(1)
+        } else {
+            0
+        };
+        for (at, piece) in queue.range(first..) {
             if left == 0 {
                 return;
             }
@@ -155,11 +165,6 @@ impl SendBuffer {
     pub(crate) fn clear(&mut self) {
         self.pieces.empty();
         self.start = self.end;
-    }
-
-    /// Use the memory of a stream that is over.
-    pub(super) fn reuse(&mut self, pieces: Pieces) {
-        self.pieces = pieces;
     }
 
     /// The memory, for another stream: this one is over.

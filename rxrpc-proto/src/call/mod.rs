@@ -3,9 +3,10 @@
 mod ack;
 mod acked;
 mod buffer;
+mod queues;
 mod recv;
 mod send;
-mod spare;
+mod slots;
 mod timers;
 
 use core::time::Duration;
@@ -14,8 +15,10 @@ pub(crate) use ack::{AckPolicy, DueAck, patience};
 pub(crate) use acked::{AckEffect, AckInput};
 pub(crate) use recv::{Arrival, RecvHalf};
 pub(crate) use send::{Fresh, LossTimer, SendHalf};
-pub(crate) use spare::{Queues, Spares};
+pub(crate) use slots::Calls;
 pub(crate) use timers::Deadlines;
+
+use queues::Queues;
 
 use crate::config::BusyPolicy;
 use crate::error::CallError;
@@ -152,7 +155,21 @@ pub(crate) struct CallInit {
 }
 
 impl Call {
-    pub(crate) fn new(init: &CallInit) -> Self {
+    fn new(init: &CallInit) -> Self {
+        Call::with_queues(init, Queues::default())
+    }
+
+    /// Another call, with the memory of this one's queues.
+    fn renew(&mut self, init: &CallInit) {
+        let queues = self.take_queues();
+        *self = Call::with_queues(init, queues);
+    }
+
+    fn take_queues(&mut self) -> Queues {
+        Queues { send: self.send.take_queues(), recv: self.recv.take_queues() }
+    }
+
+    fn with_queues(init: &CallInit, queues: Queues) -> Self {
         Call {
             generation: init.generation,
             tag: init.tag,
@@ -161,8 +178,8 @@ impl Call {
             service: init.service,
             place: None,
             state: init.state,
-            send: SendHalf::new(init.threshold, init.silence),
-            recv: RecvHalf::new(init.window),
+            send: SendHalf::new(init.threshold, init.silence, queues.send),
+            recv: RecvHalf::new(init.window, queues.recv),
             ack: AckPolicy::default(),
             deadlines: Deadlines::new(init.silence, init.lifetime),
             total_length: None,
@@ -181,26 +198,6 @@ impl Call {
             charged: 0,
             streaming: false,
             stats: CallStats::default(),
-        }
-    }
-
-    /// Use the queues of a call that is over.
-    pub(crate) fn reuse(&mut self, queues: Queues) {
-        self.send.packets = queues.packets;
-        self.send.lost = queues.lost;
-        self.send.buffer.reuse(queues.pieces);
-        self.recv.held = queues.held;
-        self.recv.ready = queues.ready;
-    }
-
-    /// Its queues, for another call: this one is over.
-    pub(crate) fn take_queues(&mut self) -> Queues {
-        Queues {
-            packets: core::mem::take(&mut self.send.packets),
-            lost: core::mem::take(&mut self.send.lost),
-            pieces: self.send.buffer.take_pieces(),
-            held: core::mem::take(&mut self.recv.held),
-            ready: core::mem::take(&mut self.recv.ready),
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::spare::empty;
+use super::queues::{RecvQueues, empty};
 use crate::fault::Fault;
 use crate::wire::{INITIAL_WINDOW, JUMBO_DATA_LEN, MAX_SACK};
 
@@ -42,10 +42,10 @@ pub(crate) struct RecvHalf {
     /// Number of the last packet, once accepted.
     last: Option<u32>,
     /// Packets held from `base` on. The first entry is filled only while the window is closed.
-    pub(super) held: VecDeque<Option<BytesMut>>,
+    held: VecDeque<Option<BytesMut>>,
     held_bytes: usize,
     /// In-order bytes that were not read, in pieces as large as their chunks allow.
-    pub(super) ready: VecDeque<BytesMut>,
+    ready: VecDeque<BytesMut>,
     ready_bytes: usize,
     /// The chunk that the next payload is copied into.
     chunk: BytesMut,
@@ -58,16 +58,16 @@ pub(crate) struct RecvHalf {
 }
 
 impl RecvHalf {
-    pub(crate) fn new(window: u32) -> Self {
+    pub(super) fn new(window: u32, queues: RecvQueues) -> Self {
         RecvHalf {
             base: 1,
             highest: 0,
             edge: 1 + window,
             told: 1 + window.min(INITIAL_WINDOW),
             last: None,
-            held: VecDeque::new(),
+            held: queues.held,
             held_bytes: 0,
-            ready: VecDeque::new(),
+            ready: queues.ready,
             ready_bytes: 0,
             chunk: BytesMut::new(),
             received: 0,
@@ -75,6 +75,10 @@ impl RecvHalf {
             discarding: false,
             end_read: false,
         }
+    }
+
+    pub(super) fn take_queues(&mut self) -> RecvQueues {
+        RecvQueues { held: core::mem::take(&mut self.held), ready: core::mem::take(&mut self.ready) }
     }
 
     /// firstPacket of our acknowledgements.
@@ -365,6 +369,10 @@ mod tests {
 
     const FREE: usize = 1 << 20;
 
+    fn half_of(window: u32) -> RecvHalf {
+        RecvHalf::new(window, RecvQueues::default())
+    }
+
     fn in_order(filled_hole: bool) -> Result<Arrival, Fault> {
         Ok(Arrival::InOrder { filled_hole })
     }
@@ -379,7 +387,7 @@ mod tests {
 
     #[test]
     fn packets_out_of_order_become_readable_in_order() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         assert_eq!(half.accept(3, true, b"ef", FREE), Ok(Arrival::OutOfOrder));
         assert_eq!(half.accept(2, false, b"cd", FREE), Ok(Arrival::OutOfOrder));
         assert_eq!(half.table().collect::<Vec<_>>(), [false, true, true]);
@@ -392,7 +400,7 @@ mod tests {
 
     #[test]
     fn duplicates_are_told_whether_read_readable_or_held() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         half.accept(1, false, b"a", FREE).unwrap();
         half.accept(3, false, b"c", FREE).unwrap();
         assert_eq!(half.accept(1, false, b"a", FREE), Ok(Arrival::Duplicate));
@@ -403,7 +411,7 @@ mod tests {
 
     #[test]
     fn nothing_beyond_the_offered_edge_is_kept_even_if_it_says_last() {
-        let mut half = RecvHalf::new(4);
+        let mut half = half_of(4);
         assert_eq!(half.accept(5, true, b"x", FREE), Ok(Arrival::BeyondWindow));
         assert_eq!(
             half.accept(9, false, b"y", FREE),
@@ -416,7 +424,7 @@ mod tests {
 
     #[test]
     fn an_edge_once_offered_holds_when_the_window_shrinks() {
-        let mut half = RecvHalf::new(4);
+        let mut half = half_of(4);
         half.accept(1, false, b"a", FREE).unwrap();
         half.offer(1);
         assert_eq!(half.offered(), 1, "what the peer was told last");
@@ -425,7 +433,7 @@ mod tests {
 
     #[test]
     fn with_the_window_closed_one_packet_is_held_softly_and_taken_in_later() {
-        let mut half = RecvHalf::new(1);
+        let mut half = half_of(1);
         half.accept(1, false, b"a", FREE).unwrap();
         half.offer(0);
         assert_eq!(half.accept(2, false, b"b", FREE), Ok(Arrival::Held));
@@ -439,7 +447,7 @@ mod tests {
 
     #[test]
     fn the_last_number_there_is_is_never_taken() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         half.base = u32::MAX - 1;
         half.offer(255);
         assert_eq!(half.accept(u32::MAX - 1, false, b"a", FREE), in_order(false));
@@ -449,7 +457,7 @@ mod tests {
 
     #[test]
     fn the_last_packet_is_unique_and_nothing_follows_it() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         half.accept(3, true, b"c", FREE).unwrap();
         assert_eq!(half.accept(2, true, b"b", FREE), Err(Fault::DifferentLast));
         assert_eq!(half.accept(4, true, b"d", FREE), Err(Fault::DifferentLast));
@@ -459,14 +467,14 @@ mod tests {
 
     #[test]
     fn a_last_packet_below_one_already_accepted_is_a_fault() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         half.accept(3, false, b"c", FREE).unwrap();
         assert_eq!(half.accept(2, true, b"b", FREE), Err(Fault::DataAfterLast));
     }
 
     #[test]
     fn neighbours_of_one_chunk_are_read_as_one_piece() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         for seq in 1..=60 {
             half.accept(seq, false, &[seq as u8; 1412], FREE).unwrap();
         }
@@ -482,7 +490,7 @@ mod tests {
 
     #[test]
     fn peek_leaves_and_consume_takes_across_pieces() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         half.accept(1, false, b"abc", FREE).unwrap();
         half.accept(2, true, b"defg", FREE).unwrap();
         let mut buf = [0; 5];
@@ -493,7 +501,7 @@ mod tests {
 
     #[test]
     fn a_discarded_stream_is_still_taken_in_order_to_its_end() {
-        let mut half = RecvHalf::new(255);
+        let mut half = half_of(255);
         half.accept(1, false, b"abc", FREE).unwrap();
         half.discard();
         half.accept(2, true, b"def", FREE).unwrap();
@@ -503,7 +511,7 @@ mod tests {
 
     #[test]
     fn the_window_is_the_free_room_in_packets() {
-        let half = RecvHalf::new(255);
+        let half = half_of(255);
         assert_eq!(half.window(1412 * 10 + 5, 255), 10);
         assert_eq!(half.window(FREE, 64), 64);
         assert_eq!(half.window(1000, 64), 0);

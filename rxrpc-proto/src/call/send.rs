@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::acked::AckOrder;
 use super::buffer::SendBuffer;
-use super::spare::empty;
+use super::queues::{SendQueues, empty};
 use crate::recovery::{Controller, NewReno, PathTimes, Rack, RtoBounds, Rtt, Sent, Verdict};
 use crate::time::Instant;
 use crate::wire::{INITIAL_WINDOW, MAX_SACK};
@@ -110,10 +110,10 @@ pub(crate) struct SendHalf {
 
 impl SendHalf {
     /// `silence` of the peer ends the call.
-    pub(crate) fn new(threshold: Option<u32>, silence: Duration) -> Self {
+    pub(super) fn new(threshold: Option<u32>, silence: Duration, queues: SendQueues) -> Self {
         SendHalf {
-            buffer: SendBuffer::default(),
-            packets: VecDeque::new(),
+            buffer: SendBuffer::new(queues.pieces),
+            packets: queues.packets,
             una: 1,
             next: 1,
             cut: 0,
@@ -123,7 +123,7 @@ impl SendHalf {
             last_sent: false,
             peer_window: INITIAL_WINDOW,
             in_flight: 0,
-            lost: VecDeque::new(),
+            lost: queues.lost,
             retransmitted: 0,
             soft_acked: 0,
             rack: Rack::default(),
@@ -141,6 +141,14 @@ impl SendHalf {
             newest_ack_packet: None,
             asked_at: None,
             last_sent_at: None,
+        }
+    }
+
+    pub(super) fn take_queues(&mut self) -> SendQueues {
+        SendQueues {
+            packets: core::mem::take(&mut self.packets),
+            lost: core::mem::take(&mut self.lost),
+            pieces: self.buffer.take_pieces(),
         }
     }
 
@@ -182,8 +190,8 @@ impl SendHalf {
 
     /// Whether data waits, nothing is under way and the peer's window is what holds it back.
     pub(crate) fn is_window_blocked(&self) -> bool {
-        let waits = self.has_unsent() || !self.lost.is_empty();
-        waits && !self.is_under_way() && self.window_room() == 0
+        let waits = || self.has_unsent() || !self.lost.is_empty();
+        self.in_flight == 0 && waits() && !self.is_under_way() && self.window_room() == 0
     }
 
     /// The next new packet of at most `max` bytes that may be sent now.
@@ -403,7 +411,7 @@ impl SendHalf {
         let round_trip = rtt.smoothed().map_or(bounds.initial, |rtt| rtt.min(self.longest_timeout * 2));
         let longest = self.longest_timeout.max(round_trip);
         let mut wait = rtt.rto(bounds, self.backoff).min(longest);
-        if self.una == 1 && self.soft_acked == 0 {
+        if self.spread > 0 && self.una == 1 && self.soft_acked == 0 {
             // All or half of it, or something in between (QUIRKS.md#busy-is-told).
             wait -= wait / 2 * (self.spread >> 16) / (1 << 16);
         }

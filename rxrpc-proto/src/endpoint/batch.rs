@@ -210,14 +210,14 @@ impl Endpoint {
                 turn
             }
             Token::Call(key) => {
-                let Some(call) = self.calls.get_mut(key as usize) else { return Turn::Done };
+                let Some(call) = self.calls.get_mut(key) else { return Turn::Done };
                 if call.peer != peer || call.rings & class.bit() == 0 {
                     return Turn::Done;
                 }
                 call.rings &= !class.bit();
                 let turn = self.emit_call(now, key, class, batch);
                 if turn != Turn::Done
-                    && let Some(call) = self.calls.get_mut(key as usize)
+                    && let Some(call) = self.calls.get_mut(key)
                 {
                     call.rings |= class.bit();
                 }

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::Endpoint;
-use crate::call::{Call, CallInit, Place, Side, State};
+use crate::call::{CallInit, Place, Side, State};
 use crate::config::CallOptions;
 use crate::connection::{Bundle, BundleKey, Connection, ConnectionInit, Ending, Role};
 use crate::error::BeginCallError;
@@ -74,7 +74,7 @@ impl Endpoint {
             lifetime: options.lifetime.or(self.config.timing.lifetime),
         };
         let id = self.insert_call(&init);
-        if let Some(call) = self.calls.get_mut(id.index as usize) {
+        if let Some(call) = self.calls.get_mut(id.index) {
             call.total_length = options.total_length;
         }
         if let Some(b) = self.bundles.get_mut(bundle as usize) {
@@ -93,9 +93,7 @@ impl Endpoint {
         if let Some(peer) = self.peers.get_mut(init.peer as usize) {
             peer.calls += 1;
         }
-        let entry = self.calls.vacant_entry();
-        let key = entry.key() as u32;
-        entry.insert(Call::new(init)).reuse(self.spares.take());
+        let key = self.calls.insert(init);
         self.touch(key);
         CallId { index: key, generation: init.generation }
     }
@@ -138,7 +136,7 @@ impl Endpoint {
     }
 
     fn is_queued(&self, call: u32) -> bool {
-        self.calls.get(call as usize).is_some_and(|c| c.state == State::Queued)
+        self.calls.get(call).is_some_and(|c| c.state == State::Queued)
     }
 
     /// Forget a bundle that no call and no connection uses.
@@ -224,7 +222,7 @@ impl Endpoint {
         ch.call = Some(key);
         let number = ch.counter + 1;
         let aborted = matches!(ch.last, Some(last) if matches!(last.ending, Ending::Aborted(_)));
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.place = Some(Place { connection, channel, number });
         call.service = service;
         call.state = State::PreSend;

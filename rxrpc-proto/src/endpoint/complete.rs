@@ -35,7 +35,7 @@ pub(super) fn not_zero(code: AbortCode) -> AbortCode {
 impl Endpoint {
     /// End a call. Does nothing to one that is over.
     pub(super) fn complete(&mut self, now: Instant, key: u32, outcome: Outcome) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if !call.state.is_live() {
             return;
         }
@@ -88,9 +88,7 @@ impl Endpoint {
     fn cancel_waiting(&mut self, bundle: u32) {
         let calls = &self.calls;
         let is_waiting = |id: CallId| {
-            calls
-                .get(id.index as usize)
-                .is_some_and(|c| c.generation == id.generation && c.state == State::Queued)
+            calls.get(id.index).is_some_and(|c| c.generation == id.generation && c.state == State::Queued)
         };
         if let Some(bundle) = self.bundles.get_mut(bundle as usize) {
             bundle.on_cancelled(is_waiting);
@@ -167,17 +165,17 @@ impl Endpoint {
 
     /// Remove a call that is over and that the application has forgotten.
     pub(super) fn drop_if_released(&mut self, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         if call.state.is_live() || !call.released {
             return;
         }
+        let peer = call.peer;
         self.unwait(key);
-        if let Some(call) = self.calls.get_mut(key as usize) {
+        if let Some(call) = self.calls.get_mut(key) {
             call.recv.clear();
-            self.spares.give(call.take_queues());
         }
         self.recharge(key);
-        let peer = self.calls.remove(key as usize).peer;
+        self.calls.remove(key);
         self.timers.set(TimerKey::Call(key), None);
         if let Some(peer) = self.peers.get_mut(peer as usize) {
             peer.calls = peer.calls.saturating_sub(1);
@@ -189,7 +187,7 @@ impl Endpoint {
     /// RX_USER_ABORT.
     pub fn release(&mut self, id: CallId) {
         let Some(key) = self.call_key(id) else { return };
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.released = true;
         if call.state.is_live() {
             call.abort_wish.get_or_insert(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
@@ -201,7 +199,8 @@ impl Endpoint {
 
     pub(super) fn close_calls(&mut self) {
         let now = self.now;
-        for key in self.call_keys() {
+        let keys: Vec<u32> = self.calls.iter().map(|(key, _)| key).collect();
+        for key in keys {
             self.complete(now, key, Err(CallError::EndpointClosed));
         }
         self.fail_versions();

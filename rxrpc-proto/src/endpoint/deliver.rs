@@ -16,7 +16,7 @@ const PROOF_HEADROOM: usize = 360;
 impl Endpoint {
     /// A packet of a call that lives.
     pub(super) fn on_call(&mut self, now: Instant, path: &Path, key: u32, header: &Header, body: &Body<'_>) {
-        let Some(call) = self.calls.get_mut(key as usize).filter(|call| call.state.is_live()) else { return };
+        let Some(call) = self.calls.get_mut(key).filter(|call| call.state.is_live()) else { return };
         call.turned_away = false;
         if !matches!(body, Body::Busy) {
             call.deadlines.heard(now);
@@ -70,7 +70,7 @@ impl Endpoint {
     /// Whether the call takes data in its state. A reply acknowledges the whole request.
     fn before_data(&mut self, now: Instant, key: u32) -> Result<(), Fault> {
         let gap = self.config.timing.request_gap;
-        let Some(call) = self.calls.get_mut(key as usize) else { return Ok(()) };
+        let Some(call) = self.calls.get_mut(key) else { return Ok(()) };
         match call.state {
             State::RecvRequest => call.deadlines.request_gap = Some(now + gap),
             State::Queued | State::PreSend | State::SendRequest => return Err(Fault::EarlyReply),
@@ -90,7 +90,7 @@ impl Endpoint {
     /// The peer has everything we sent: its next packet says so.
     fn everything_arrived(&mut self, now: Instant, key: u32) {
         let bounds = self.bounds;
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
         let before = call.send.buffer.len();
         let news = !call.send.is_delivered();
@@ -104,11 +104,11 @@ impl Endpoint {
     }
 
     fn on_segment(&mut self, now: Instant, key: u32, segment: &Segment<'_>) -> Result<Arrival, Fault> {
-        let Some(call) = self.calls.get(key as usize) else { return Ok(Arrival::Duplicate) };
+        let Some(call) = self.calls.get(key) else { return Ok(Arrival::Duplicate) };
         let room = self.receive_room(call);
         let srtt = self.peers.get(call.peer as usize).and_then(|p| p.rtt.smoothed());
         let deadline = now + patience(srtt, self.config.timing.delayed_ack);
-        let Some(call) = self.calls.get_mut(key as usize) else { return Ok(Arrival::Duplicate) };
+        let Some(call) = self.calls.get_mut(key) else { return Ok(Arrival::Duplicate) };
         let last = segment.flags.contains(Flags::LAST_PACKET);
         let arrival = call.recv.accept(segment.seq, last, segment.payload, room)?;
         let requested = segment.flags.contains(Flags::REQUEST_ACK);
@@ -138,7 +138,7 @@ impl Endpoint {
         if !self.config.validate_peers {
             return;
         }
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let Some(peer) = self.peers.get(call.peer as usize) else { return };
         let validation = &peer.validation;
         if !call.is_client()
@@ -153,7 +153,7 @@ impl Endpoint {
 
     /// Move on if all of the peer's data is here.
     pub(super) fn end_of_input(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if !call.recv.is_complete() {
             return;
         }
@@ -169,7 +169,7 @@ impl Endpoint {
     }
 
     fn on_ack(&mut self, now: Instant, path: &Path, key: u32, header: &Header, ack: &Ack<'_>) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if ack.fields.reason == AckReason::Ping {
             call.ack.answer_ping(header.serial);
         } else if header.flags.contains(Flags::REQUEST_ACK) {
@@ -197,7 +197,7 @@ impl Endpoint {
 
     fn apply_ack(&mut self, now: Instant, key: u32, input: &AckInput<'_>) -> Result<AckEffect, Fault> {
         let bounds = self.bounds;
-        let Some(call) = self.calls.get_mut(key as usize) else { return Ok(AckEffect::Stale) };
+        let Some(call) = self.calls.get_mut(key) else { return Ok(AckEffect::Stale) };
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return Ok(AckEffect::Stale) };
         let (before, una) = (call.send.buffer.len(), call.send.una);
         let sending = call.state.is_sending();
@@ -216,7 +216,7 @@ impl Endpoint {
 
     fn on_trailer(&mut self, now: Instant, key: u32, ack: &Ack<'_>) {
         let Some(trailer) = ack.trailer() else { return };
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if let Some(window) = trailer.rwind {
             call.send.peer_window = window;
         }
@@ -232,7 +232,7 @@ impl Endpoint {
 
     /// The answer to our PING gives a round trip. True if this is one.
     fn on_pong(&mut self, now: Instant, key: u32, ack: &Ack<'_>) -> bool {
-        let Some(call) = self.calls.get_mut(key as usize) else { return false };
+        let Some(call) = self.calls.get_mut(key) else { return false };
         let Some((serial, at)) = call.ping else { return false };
         if ack.fields.reason != AckReason::PingResponse || ack.fields.serial != serial {
             return false;
@@ -246,7 +246,7 @@ impl Endpoint {
 
     /// The peer named a serial that only someone at its address can know.
     fn note_proof(&mut self, now: Instant, path: &Path, key: u32, named: bool) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         let peer = call.peer;
         if named && self.peers.get(peer as usize).is_some_and(|p| p.addr == path.peer) {
             self.prove_peer(now, peer);
@@ -254,7 +254,7 @@ impl Endpoint {
     }
 
     fn after_ack(&mut self, now: Instant, key: u32, progress: bool) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         if !call.send.is_delivered() {
             return;
         }
@@ -267,7 +267,7 @@ impl Endpoint {
 
     /// "I have everything": true of what was sent, if anything was (QUIRKS.md#ackall).
     fn on_ack_all(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         let (sending, state) = (call.state.is_sending(), call.state);
         if !sending {
             return;
@@ -284,7 +284,7 @@ impl Endpoint {
     fn on_busy(&mut self, now: Instant, key: u32) {
         let bounds = self.bounds;
         let random = rand_core::Rng::next_u32(&mut self.rng);
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let Side::Client { busy, after_abort, .. } = call.side else { return };
         if !matches!(call.state, State::SendRequest | State::AwaitReply) || call.send.una > 1 {
             return;
@@ -303,7 +303,7 @@ impl Endpoint {
     /// A next call on the channel of a service call ends it: its reply has arrived, or nobody wants it
     /// (QUIRKS.md#only-data-ends-a-call).
     pub(super) fn end_implicitly(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         if call.state == State::AwaitAck {
             self.everything_arrived(now, key);
             self.complete(now, key, Ok(()));

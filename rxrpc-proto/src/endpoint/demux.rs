@@ -152,7 +152,7 @@ impl Endpoint {
     }
 
     fn on_unreachable(&mut self, now: Instant, key: u32, error: NetworkError) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if !call.is_client() {
             call.deadlines.unreachable.get_or_insert((now + CLIENT_MAY_MOVE, error));
             self.touch(key);

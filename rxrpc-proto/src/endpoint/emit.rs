@@ -7,7 +7,7 @@ use super::{Endpoint, TransmitBuf};
 use crate::call::{Call, DueAck, Fresh, Place, State};
 use crate::connection::{Connection, Ending, Role, Terminal};
 use crate::peer::{Class, Peer};
-use crate::recovery::{Controller, Sent};
+use crate::recovery::{Controller, RtoBounds, Sent};
 use crate::time::Instant;
 use crate::wire::{
     AbortCode, AckFields, AckReason, CHANNELS, Flags, HEADER_LEN, Header, PacketType, Trailer, ack_body_len,
@@ -115,7 +115,7 @@ impl Endpoint {
 
     /// Packets of one class of a call, as many as fit.
     pub(super) fn emit_call(&mut self, now: Instant, key: u32, class: Class, batch: &mut Batch<'_>) -> Turn {
-        let Some(call) = self.calls.get(key as usize) else { return Turn::Done };
+        let Some(call) = self.calls.get(key) else { return Turn::Done };
         let Some(place) = call.place else { return Turn::Done };
         if !call.state.is_live() {
             return Turn::Done;
@@ -146,7 +146,7 @@ impl Endpoint {
 
     fn after_sending(&mut self, now: Instant, key: u32) {
         let keepalive = now + self.config.timing.keepalive;
-        if let Some(call) = self.calls.get_mut(key as usize) {
+        if let Some(call) = self.calls.get_mut(key) {
             if call.deadlines.window_probes == 0 {
                 call.deadlines.keepalive = Some(keepalive);
             }
@@ -160,52 +160,29 @@ impl Endpoint {
     /// New packets. True if there are more.
     fn emit_fresh(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
         loop {
-            let Some(call) = self.calls.get(key as usize) else { return false };
-            let Some(peer) = self.peers.get(call.peer as usize) else { return false };
-            if !call.may_send_data() {
-                return false;
-            }
-            let Some(fresh) = call.send.fresh(peer.max_payload()) else { return false };
+            let Some(call) = self.calls.get_mut(key) else { return false };
+            let Some(peer) = self.peers.get_mut(call.peer as usize) else { return false };
+            let Some(connection) = self.connections.get_mut(place.connection as usize) else { return false };
+            let fresh = if call.may_send_data() { call.send.fresh(peer.max_payload()) } else { None };
+            let Some(fresh) = fresh else { return false };
             let size = HEADER_LEN + fresh.len;
-            if !self.may_join(now, place, Class::Fresh, size, batch) {
+            if !batch.takes(Class::Fresh, size, connection.local_ip) {
                 return true;
             }
-            self.write_fresh(now, key, place, &fresh, batch.buf);
-            let local_ip = self.local_ip(place.connection);
-            batch.added(Class::Fresh, size, local_ip);
-            self.spend(now, place.connection, size);
-        }
-    }
-
-    fn write_fresh(&mut self, now: Instant, key: u32, place: &Place, fresh: &Fresh, buf: &mut TransmitBuf) {
-        let bounds = self.bounds;
-        let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
-        let Some(peer) = self.peers.get(call.peer as usize) else { return };
-        let asks = asks_for_ack(call, peer, fresh, now);
-        let mut header = header(connection, place.channel, place.number, PacketType::Data);
-        let sent = Sent { at: now, serial: header.serial };
-        header.seq = call.send.on_sent(fresh, sent, &bounds, &peer.rtt);
-        header.flags |= data_flags(asks, fresh.last);
-        if asks {
-            call.send.asked_at = Some(now);
-        }
-        if header.seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
-            header.user_status = 1;
-        }
-        header.emit(&mut buf.bytes);
-        call.send.buffer.copy_to(fresh.offset, fresh.len, &mut buf.bytes);
-        call.stats.packets_sent += 1;
-        call.stats.bytes_sent += fresh.len as u64;
-        call.ack.forget_delayed();
-        let first = call.state == State::PreSend;
-        call.on_data_sent();
-        if first && let Some(channel) = connection.channel_mut(place.channel) {
-            // From here on the peer knows the call, and that the one before it is over.
-            channel.counter = place.number;
-            channel.final_ack_at = None;
-            channel.replay = None;
-            self.set_connection_timer(place.connection);
+            let strange = self.config.validate_peers && !connection.is_client();
+            if strange && !peer.validation.may_send(now, size) {
+                batch.blocked = true;
+                return true;
+            }
+            let ends_last =
+                write_fresh(now, &self.bounds, (connection, call, peer), place, &fresh, batch.buf);
+            batch.added(Class::Fresh, size, connection.local_ip);
+            if !connection.is_client() {
+                peer.validation.on_sent(now, size);
+            }
+            if ends_last {
+                self.set_connection_timer(place.connection);
+            }
         }
     }
 
@@ -213,14 +190,14 @@ impl Endpoint {
     fn emit_lost(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
         let bounds = self.bounds;
         loop {
-            let Some(call) = self.calls.get_mut(key as usize) else { return false };
+            let Some(call) = self.calls.get_mut(key) else { return false };
             let Some((seq, packet)) = call.send.next_lost() else { return false };
             let size = HEADER_LEN + usize::from(packet.len);
             if !self.may_join(now, place, Class::Retransmit, size, batch) {
                 return true;
             }
             let Some(connection) = self.connections.get_mut(place.connection as usize) else { return false };
-            let Some(call) = self.calls.get_mut(key as usize) else { return false };
+            let Some(call) = self.calls.get_mut(key) else { return false };
             let Some(peer) = self.peers.get(call.peer as usize) else { return false };
             let mut header = header(connection, place.channel, place.number, PacketType::Data);
             header.seq = seq;
@@ -242,13 +219,13 @@ impl Endpoint {
 
     /// The acknowledgement a call owes. True if it owes another, for the next batch.
     fn emit_due_ack(&mut self, now: Instant, key: u32, place: &Place, batch: &mut Batch<'_>) -> bool {
-        let Some(call) = self.calls.get(key as usize) else { return false };
+        let Some(call) = self.calls.get(key) else { return false };
         let Some(due) = call.ack.next() else { return false };
         let entries = call.recv.table().len() + call.revocable() as usize;
         let size = HEADER_LEN + ack_body_len(entries, true);
         if !self.may_join(now, place, Class::Ack, size, batch) {
             if batch.blocked
-                && let Some(call) = self.calls.get_mut(key as usize)
+                && let Some(call) = self.calls.get_mut(key)
             {
                 call.ack.hold_back();
             }
@@ -258,13 +235,13 @@ impl Endpoint {
         let local_ip = self.local_ip(place.connection);
         batch.added(Class::Ack, size, local_ip);
         self.spend(now, place.connection, batch.size_of(Class::Ack, size));
-        self.calls.get(key as usize).is_some_and(|c| c.ack.is_due())
+        self.calls.get(key).is_some_and(|c| c.ack.is_due())
     }
 
     fn write_ack(&mut self, now: Instant, key: u32, place: &Place, due: DueAck, buf: &mut TransmitBuf) {
         let window = self.offer_window(key);
         let Some(connection) = self.connections.get_mut(place.connection as usize) else { return };
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
         let mut header = header(connection, place.channel, place.number, PacketType::Ack);
         header.flags |= Flags::SLOW_START_OK;
@@ -397,7 +374,7 @@ impl Endpoint {
         let affordable = self.pay_question(now, key, &candidate.addr, size);
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         let call = connection.channel(candidate.channel).and_then(|c| c.call);
-        let call = call.or(connection.calls().first().copied()).and_then(|c| self.calls.get(c as usize));
+        let call = call.or(connection.calls().first().copied()).and_then(|c| self.calls.get(c));
         let Some((place, call)) = call.and_then(|c| Some((c.place?, c))).filter(|_| affordable) else {
             connection.candidate = None;
             return;
@@ -428,4 +405,40 @@ fn data_flags(asks: bool, last: bool) -> Flags {
     let asks = if asks { Flags::REQUEST_ACK } else { Flags::NONE };
     let last = if last { Flags::LAST_PACKET } else { Flags::NONE };
     asks | last
+}
+
+/// Write a new packet of a call. True if it is the call's first: from then on the peer knows the call, and that the
+/// one before it is over.
+fn write_fresh(
+    now: Instant,
+    bounds: &RtoBounds,
+    (connection, call, peer): (&mut Connection, &mut Call, &Peer),
+    place: &Place,
+    fresh: &Fresh,
+    buf: &mut TransmitBuf,
+) -> bool {
+    let asks = asks_for_ack(call, peer, fresh, now);
+    let mut header = header(connection, place.channel, place.number, PacketType::Data);
+    let sent = Sent { at: now, serial: header.serial };
+    header.seq = call.send.on_sent(fresh, sent, bounds, &peer.rtt);
+    header.flags |= data_flags(asks, fresh.last);
+    if asks {
+        call.send.asked_at = Some(now);
+    }
+    if header.seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
+        header.user_status = 1;
+    }
+    header.emit(&mut buf.bytes);
+    call.send.buffer.copy_to(fresh.offset, fresh.len, &mut buf.bytes);
+    call.stats.packets_sent += 1;
+    call.stats.bytes_sent += fresh.len as u64;
+    call.ack.forget_delayed();
+    let first = call.state == State::PreSend;
+    call.on_data_sent();
+    if first && let Some(channel) = connection.channel_mut(place.channel) {
+        channel.counter = place.number;
+        channel.final_ack_at = None;
+        channel.replay = None;
+    }
+    first
 }

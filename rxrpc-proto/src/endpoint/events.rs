@@ -15,7 +15,7 @@ impl Endpoint {
     /// Add to a call's news. A call that waits to be accepted keeps its news until then.
     pub(super) fn notify(&mut self, key: u32, news: News) {
         let id = self.call_id(key);
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         // Nothing follows the end, not even that a writer could go on.
         if call.released || !(call.state.is_live() || news.ended()) {
             return;
@@ -42,13 +42,13 @@ impl Endpoint {
     }
 
     fn incoming_event(&self, id: CallId) -> Option<Event> {
-        let call = self.calls.get(self.call_key(id)? as usize)?;
+        let call = self.calls.get(self.call_key(id)?)?;
         (!call.is_accepted()).then_some(Event::Incoming { call: id, service: call.service })
     }
 
     fn call_event(&mut self, id: CallId) -> Option<Event> {
         let key = self.call_key(id)?;
-        let call = self.calls.get_mut(key as usize)?;
+        let call = self.calls.get_mut(key)?;
         call.event_queued = false;
         let news = core::mem::take(&mut call.news);
         (!news.is_empty()).then_some(Event::Call { call: id, tag: call.tag, news })

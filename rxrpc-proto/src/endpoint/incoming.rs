@@ -239,7 +239,7 @@ impl Endpoint {
         };
         let id = self.insert_call(&init);
         let (channel, number) = (header.channel(), header.call_number);
-        if let Some(call) = self.calls.get_mut(id.index as usize) {
+        if let Some(call) = self.calls.get_mut(id.index) {
             call.place = Some(Place { connection, channel, number });
             call.deadlines.start(now);
             call.deadlines.keepalive = Some(now + self.config.timing.keepalive);

@@ -13,13 +13,13 @@ impl Endpoint {
     #[must_use]
     pub fn call_info(&self, id: CallId) -> Option<CallInfo> {
         let key = self.call_key(id)?;
-        self.calls.get(key as usize).map(|call| self.info(key, call))
+        self.calls.get(key).map(|call| self.info(key, call))
     }
 
     /// What is known of every call that was not released, in an order that the same inputs repeat.
     pub fn call_infos(&self) -> impl Iterator<Item = CallInfo> {
         let kept = self.calls.iter().filter(|(_, call)| !call.released);
-        kept.map(|(key, call)| self.info(key as u32, call))
+        kept.map(|(key, call)| self.info(key, call))
     }
 
     pub(super) fn stats_of(&self, call: &Call) -> CallStats {

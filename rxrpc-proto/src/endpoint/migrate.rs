@@ -73,7 +73,7 @@ impl Endpoint {
 
     fn is_of_live_call(&self, key: u32, header: &Header) -> bool {
         let call = self.connections.get(key as usize).and_then(|c| c.channel(header.channel())?.call);
-        let place = call.and_then(|call| self.calls.get(call as usize)?.place);
+        let place = call.and_then(|call| self.calls.get(call)?.place);
         place.is_some_and(|place| place.number == header.call_number)
     }
 
@@ -130,7 +130,7 @@ impl Endpoint {
     }
 
     fn move_call(&mut self, key: u32, old: u32, new: u32) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.peer = new;
         call.rings = 0;
         let charged = call.charged;

@@ -35,7 +35,7 @@ pub use service::Rejection;
 pub use version::VersionAnswer;
 pub use view::{CallMut, ReadMore};
 
-use crate::call::{Call, Spares};
+use crate::call::Calls;
 use crate::config::Config;
 use crate::connection::{Bundle, BundleKey, Connection};
 use crate::event::{CallId, Event, Wake};
@@ -153,8 +153,7 @@ pub struct Endpoint {
     bundle_index: Table<BundleKey, u32>,
     dirty_bundles: VecDeque<u32>,
 
-    calls: Slab<Call>,
-    spares: Spares,
+    calls: Calls,
     next_generation: u64,
     dirty_calls: VecDeque<u32>,
 
@@ -212,8 +211,7 @@ impl Endpoint {
             bundles: Slab::new(),
             bundle_index: Table::with_hasher(d),
             dirty_bundles: VecDeque::new(),
-            calls: Slab::new(),
-            spares: Spares::default(),
+            calls: Calls::default(),
             next_generation: 0,
             dirty_calls: VecDeque::new(),
             services: BTreeMap::new(),
@@ -290,18 +288,18 @@ impl Endpoint {
 
     /// Key of the call, if it has not been released.
     fn call_key(&self, id: CallId) -> Option<u32> {
-        let call = self.calls.get(id.index as usize)?;
+        let call = self.calls.get(id.index)?;
         (call.generation == id.generation && !call.released).then_some(id.index)
     }
 
     fn call_id(&self, key: u32) -> CallId {
-        let generation = self.calls.get(key as usize).map_or(u64::MAX, |c| c.generation);
+        let generation = self.calls.get(key).map_or(u64::MAX, |c| c.generation);
         CallId { index: key, generation }
     }
 
     /// Put the call on the list of those to look after before the next packet goes out.
     fn touch(&mut self, key: u32) {
-        if let Some(call) = self.calls.get_mut(key as usize)
+        if let Some(call) = self.calls.get_mut(key)
             && !core::mem::replace(&mut call.dirty, true)
         {
             self.dirty_calls.push_back(key);
@@ -318,10 +316,5 @@ impl Endpoint {
 
     fn set_timer(&mut self, key: TimerKey, deadline: Option<(Instant, Wake)>) {
         self.timers.set(key, deadline);
-    }
-
-    /// Keys of all calls. Only for closing.
-    fn call_keys(&self) -> Vec<u32> {
-        self.calls.iter().map(|(key, _)| key as u32).collect()
     }
 }

@@ -65,7 +65,7 @@ impl Endpoint {
             _ => {}
         }
         let current = connection.channel(header.channel()).and_then(|c| c.call);
-        let current = current.and_then(|call| Some((call, self.calls.get(call as usize)?.place?.number)));
+        let current = current.and_then(|call| Some((call, self.calls.get(call)?.place?.number)));
         let Some(connection) = self.connections.get(key as usize) else { return };
         let is_client = connection.is_client();
         match which(connection, header, current) {
@@ -114,7 +114,7 @@ impl Endpoint {
     fn on_upgraded(&mut self, key: u32, header: &Header) {
         let calls = self.connections.get(key as usize).map(|c| c.calls()).unwrap_or_default();
         for call in calls {
-            if let Some(call) = self.calls.get_mut(call as usize) {
+            if let Some(call) = self.calls.get_mut(call) {
                 call.service = header.service_id;
             }
         }

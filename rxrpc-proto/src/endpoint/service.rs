@@ -124,7 +124,7 @@ impl Endpoint {
     pub fn accept(&mut self, id: CallId, options: AcceptOptions) -> Result<(), AcceptError> {
         let key = self.take_waiting(id)?;
         let by = self.now + self.config.timing.delayed_ack;
-        let Some(call) = self.calls.get_mut(key as usize) else { return Err(AcceptError::NothingWaiting) };
+        let Some(call) = self.calls.get_mut(key) else { return Err(AcceptError::NothingWaiting) };
         if call.revocable() > 0 && call.stats.acks_sent > 0 {
             call.ack.delay(by, 0);
         }
@@ -157,7 +157,7 @@ impl Endpoint {
 
     /// Refuse a call that has begun as if it had not: the client may send it again.
     fn turn_away(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         if call.abort_wish.is_some() {
             // The application has aborted it, and that stands.
             return self.complete(now, key, Err(CallError::Busy));
@@ -197,7 +197,7 @@ impl Endpoint {
     /// Key of a call that waits and lives; one that ended meanwhile is removed and its end told.
     fn take_waiting(&mut self, id: CallId) -> Result<u32, AcceptError> {
         let key = self.call_key(id).ok_or(AcceptError::NothingWaiting)?;
-        let call = self.calls.get(key as usize).ok_or(AcceptError::NothingWaiting)?;
+        let call = self.calls.get(key).ok_or(AcceptError::NothingWaiting)?;
         if call.is_accepted() {
             return Err(AcceptError::NothingWaiting);
         }
@@ -210,7 +210,7 @@ impl Endpoint {
 
     /// Take a call out of the queue of its service.
     pub(super) fn unwait(&mut self, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         if call.is_accepted() {
             return;
         }
@@ -227,7 +227,7 @@ impl Endpoint {
         let waiting = self.services.get(&service).map(|s| s.waiting.clone()).unwrap_or_default();
         for id in waiting {
             if let Some(key) = self.call_key(id)
-                && self.calls.get(key as usize).is_some_and(|c| !c.state.is_live())
+                && self.calls.get(key).is_some_and(|c| !c.state.is_live())
             {
                 self.forget_waiting(key);
             }
@@ -235,7 +235,7 @@ impl Endpoint {
     }
 
     fn forget_waiting(&mut self, key: u32) {
-        if let Some(call) = self.calls.get_mut(key as usize) {
+        if let Some(call) = self.calls.get_mut(key) {
             call.released = true;
         }
         self.drop_if_released(key);

@@ -29,7 +29,7 @@ impl Endpoint {
     pub(super) fn settle(&mut self, now: Instant) {
         loop {
             while let Some(key) = self.dirty_calls.pop_front() {
-                if let Some(call) = self.calls.get_mut(key as usize) {
+                if let Some(call) = self.calls.get_mut(key) {
                     call.dirty = false;
                     self.settle_call(now, key);
                 }
@@ -43,7 +43,7 @@ impl Endpoint {
     }
 
     fn settle_call(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if !call.state.is_live() {
             self.recharge(key);
             self.drop_if_released(key);
@@ -72,7 +72,7 @@ impl Endpoint {
 
     /// Count what the call holds unread, in its peer's and the endpoint's budget, and whether it streams.
     pub(super) fn recharge(&mut self, key: u32) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let held = call.recv.held_total();
         let before = core::mem::replace(&mut call.charged, held);
         let streams = call.state.is_live() && call.recv.is_streaming();
@@ -109,7 +109,7 @@ impl Endpoint {
 
     /// The window that an ACK of the call offers now. What closes it is counted.
     pub(super) fn offer_window(&mut self, key: u32) -> u32 {
-        let Some(call) = self.calls.get(key as usize) else { return 0 };
+        let Some(call) = self.calls.get(key) else { return 0 };
         let window = self.receive_window(call);
         if window == 0 {
             let [own, peer, all] =
@@ -139,13 +139,13 @@ impl Endpoint {
 
     /// The reader made room: take in what waited for it, and tell the peer if it nears the old edge.
     fn update_window(&mut self, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         if call.recv.is_complete() || call.recv.highest() == 0 {
             return;
         }
         let window = self.receive_window(call);
         let request_gap = self.now + self.config.timing.request_gap;
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         if window > 0 && call.recv.offered() == 0 {
             call.deadlines.restart_gap(request_gap);
         }
@@ -173,7 +173,7 @@ impl Endpoint {
 
     /// See what the call has to send, and when it is to be looked at again.
     fn schedule_call(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let Some(peer) = self.peers.get_mut(call.peer as usize) else { return };
         probe_window(now, call, peer, &self.bounds);
         let hangs = hang(call, key, peer);
@@ -224,7 +224,7 @@ impl Endpoint {
 
     /// A call has its channel: what it wrote so far no longer counts among what waits, and it may write more.
     pub(super) fn on_placed(&mut self, key: u32) {
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         self.queued = self.queued.saturating_sub(call.send.buffer.len());
         if call.write_blocked {
             self.wait_to_write(key);
@@ -235,7 +235,7 @@ impl Endpoint {
     /// The peer acknowledged data of this call: its writer may go on once there is a worthwhile amount of room.
     pub(super) fn after_freed(&mut self, key: u32, freed: usize) {
         self.unacknowledged = self.unacknowledged.saturating_sub(freed);
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         let limit = self.config.limits.send_per_call;
         let enough = (limit / WAKE_SHARE).clamp(1, WAKE_BYTES);
         let own = limit.saturating_sub(call.send.buffer.len());
@@ -249,7 +249,7 @@ impl Endpoint {
     /// Put a blocked writer in the line of those that wait for room in the endpoint's send budget.
     pub(super) fn wait_to_write(&mut self, key: u32) {
         let id = self.call_id(key);
-        if let Some(call) = self.calls.get_mut(key as usize)
+        if let Some(call) = self.calls.get_mut(key)
             && !core::mem::replace(&mut call.in_line, true)
         {
             self.write_waiters.push_back(id);
@@ -261,7 +261,7 @@ impl Endpoint {
         while self.unacknowledged < self.config.limits.send_total {
             let Some(id) = self.write_waiters.pop_front() else { return };
             let Some(key) = self.call_key(id) else { continue };
-            let Some(call) = self.calls.get_mut(key as usize) else { continue };
+            let Some(call) = self.calls.get_mut(key) else { continue };
             call.in_line = false;
             if core::mem::take(&mut call.write_blocked) {
                 self.notify(key, News::WRITABLE);
@@ -289,19 +289,17 @@ fn hang(call: &mut Call, key: u32, peer: &mut Peer) -> bool {
     if call.place.is_none() {
         return false;
     }
+    let ack = call.ack.is_due();
+    let retransmit = call.send.next_lost().is_some();
     let fresh = call.may_send_data() && call.send.fresh(peer.max_payload()).is_some();
-    let wants = [
-        (Class::Ack, call.ack.is_due()),
-        (Class::Retransmit, call.send.next_lost().is_some()),
-        (Class::Fresh, fresh),
-    ];
-    let mut any = false;
-    for (class, _) in wants.into_iter().filter(|(_, wanted)| *wanted) {
-        any = true;
-        if call.rings & class.bit() == 0 {
+    let mut want = |class: Class, wanted: bool| {
+        if wanted && call.rings & class.bit() == 0 {
             call.rings |= class.bit();
             peer.ready.push_back(class, Token::Call(key));
         }
-    }
-    any
+    };
+    want(Class::Ack, ack);
+    want(Class::Retransmit, retransmit);
+    want(Class::Fresh, fresh);
+    ack || retransmit || fresh
 }

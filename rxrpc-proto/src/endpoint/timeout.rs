@@ -35,13 +35,13 @@ impl Endpoint {
 
     fn on_call_timer(&mut self, now: Instant, key: u32) {
         let request_gap = now + self.config.timing.request_gap;
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(call.deadlines.request_gap) && call.recv.offered() == 0 {
             // The client may send nothing: the pause is ours (QUIRKS.md#request-gap).
             call.deadlines.restart_gap(request_gap);
         }
-        let Some(call) = self.calls.get(key as usize) else { return };
+        let Some(call) = self.calls.get(key) else { return };
         let gap = call.deadlines.request_gap.filter(|_| call.state == crate::call::State::RecvRequest);
         let end = if due(call.deadlines.lifetime) {
             Some(CallError::Timeout(TimeoutKind::Lifetime))
@@ -61,11 +61,11 @@ impl Endpoint {
         }
         self.on_loss_timer(now, key);
         let interval = self.config.timing.keepalive;
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         call.ack.on_time(now);
         if call.deadlines.keepalive.is_some_and(|at| at <= now) {
             self.doubt(now, key);
-            let Some(call) = self.calls.get_mut(key as usize) else { return };
+            let Some(call) = self.calls.get_mut(key) else { return };
             call.ack.ask();
             call.deadlines.keepalive = Some(now + next_question(call, interval));
         }
@@ -76,7 +76,7 @@ impl Endpoint {
     /// the path looks as slow as that. If all that was sent is acknowledged, but none of it for good, the peer may have
     /// dropped it, and the news of that was lost: it is sent again.
     fn doubt(&mut self, now: Instant, key: u32) {
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let Some(peer) = self.peers.get(call.peer as usize) else { return };
         let Some((_, asked)) = call.ping else { return };
         let answer_by = asked + peer.rtt.rto(&self.bounds, 0);
@@ -105,7 +105,7 @@ impl Endpoint {
 
     fn on_loss_timer(&mut self, now: Instant, key: u32) {
         let bounds = self.bounds;
-        let Some(call) = self.calls.get_mut(key as usize) else { return };
+        let Some(call) = self.calls.get_mut(key) else { return };
         let Some(peer) = self.peers.get(call.peer as usize) else { return };
         match call.send.timer {
             Some(LossTimer::Reorder(at)) if at <= now => {

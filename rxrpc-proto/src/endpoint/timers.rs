@@ -68,6 +68,7 @@ impl Timers {
             (None, Some((at, wake))) => {
                 let i = self.heap.len();
                 self.heap.push(Entry { at, key, wake });
+                self.set_place(key, i as u32);
                 self.sift_up(i);
             }
             (Some(i), None) => self.remove(i),
@@ -102,56 +103,67 @@ impl Timers {
         }
     }
 
-    fn note_place(&mut self, i: usize) {
-        if let Some(key) = self.heap.get(i).map(|e| e.key) {
-            self.set_place(key, i as u32);
-        }
-    }
-
     fn remove(&mut self, i: usize) {
         if i >= self.heap.len() {
             return;
         }
         let gone = self.heap.swap_remove(i);
         self.set_place(gone.key, ABSENT);
-        if i < self.heap.len() {
-            self.note_place(i);
+        if let Some(moved) = self.heap.get(i).copied() {
+            self.put(i, moved);
             self.sift_up(i);
             self.sift_down(i);
         }
     }
 
-    fn at(&self, i: usize) -> Option<Instant> {
-        self.heap.get(i).map(|e| e.at)
+    fn put(&mut self, i: usize, entry: Entry) {
+        if let Some(slot) = self.heap.get_mut(i) {
+            *slot = entry;
+            self.set_place(entry.key, i as u32);
+        }
     }
 
-    fn sift_up(&mut self, mut i: usize) {
-        while i > 0 {
-            let parent = (i - 1) / ARITY;
-            if self.at(parent) <= self.at(i) {
+    /// The entry moves up; those above it come down, each once.
+    fn sift_up(&mut self, i: usize) {
+        let Some(entry) = self.heap.get(i).copied() else { return };
+        let mut hole = i;
+        while hole > 0 {
+            let parent = (hole - 1) / ARITY;
+            let Some(above) = self.heap.get(parent).copied().filter(|above| above.at > entry.at) else {
                 break;
-            }
-            self.heap.swap(parent, i);
-            self.note_place(i);
-            i = parent;
+            };
+            self.put(hole, above);
+            hole = parent;
         }
-        self.note_place(i);
+        if hole != i {
+            self.put(hole, entry);
+        }
     }
 
-    fn sift_down(&mut self, mut i: usize) {
-        loop {
-            let first = i * ARITY + 1;
-            let least = (first..first + ARITY).filter_map(|c| Some((self.at(c)?, c))).min();
-            match least {
-                Some((at, child)) if Some(at) < self.at(i) => {
-                    self.heap.swap(child, i);
-                    self.note_place(i);
-                    i = child;
-                }
-                _ => break,
+    /// The entry moves down; the least of its children come up, each once.
+    fn sift_down(&mut self, i: usize) {
+        let Some(entry) = self.heap.get(i).copied() else { return };
+        let mut hole = i;
+        while let Some((child, least)) = self.least_child(hole)
+            && least.at < entry.at
+        {
+            self.put(hole, least);
+            hole = child;
+        }
+        if hole != i {
+            self.put(hole, entry);
+        }
+    }
+
+    fn least_child(&self, i: usize) -> Option<(usize, Entry)> {
+        let first = i * ARITY + 1;
+        let (mut place, mut least) = (first, self.heap.get(first)?);
+        for (i, child) in self.heap.iter().enumerate().skip(first + 1).take(ARITY - 1) {
+            if child.at < least.at {
+                (place, least) = (i, child);
             }
         }
-        self.note_place(i);
+        Some((place, *least))
     }
 }
 

@@ -41,11 +41,11 @@ impl Endpoint {
 
 impl CallMut<'_> {
     fn get(&self) -> Option<&Call> {
-        self.endpoint.calls.get(self.key as usize)
+        self.endpoint.calls.get(self.key)
     }
 
     fn get_mut(&mut self) -> Option<&mut Call> {
-        self.endpoint.calls.get_mut(self.key as usize)
+        self.endpoint.calls.get_mut(self.key)
     }
 
     /// The call's id.
@@ -213,9 +213,9 @@ impl CallMut<'_> {
         Ok(())
     }
 
-    /// Whether reading makes sense: data, the end, or an error to tell.
-    fn check_read(&self) -> Result<(), ReadError> {
-        let Some(call) = self.get() else { return Err(ReadError::Blocked) };
+    /// The call, if reading makes sense: it has data, or the end of it.
+    fn to_read(&mut self) -> Result<&mut Call, ReadError> {
+        let call = self.get_mut().ok_or(ReadError::Blocked)?;
         if !call.is_accepted() {
             return Err(ReadError::NotAccepted);
         }
@@ -224,20 +224,9 @@ impl CallMut<'_> {
         }
         match call.state {
             State::Complete(Err(error)) => Err(ReadError::Ended(error)),
-            _ if call.recv.readable() > 0 || call.recv.is_complete() => Ok(()),
-            State::Complete(Ok(())) => Ok(()),
+            State::Complete(Ok(())) => Ok(call),
+            _ if call.recv.readable() > 0 || call.recv.is_complete() => Ok(call),
             _ => Err(ReadError::Blocked),
-        }
-    }
-
-    /// Whether everything the peer sent was read.
-    fn more(&mut self) -> ReadMore {
-        let Some(call) = self.get_mut() else { return ReadMore::End };
-        if call.recv.is_drained() {
-            call.recv.end_read = true;
-            ReadMore::End
-        } else {
-            ReadMore::More
         }
     }
 
@@ -246,9 +235,9 @@ impl CallMut<'_> {
     /// # Errors
     /// [`ReadError::Blocked`] if nothing has come; [`ReadError::Ended`] if the call failed.
     pub fn read_chunk(&mut self, max: usize) -> Result<Option<Bytes>, ReadError> {
-        self.check_read()?;
-        let piece = self.get_mut().and_then(|c| c.recv.take_chunk(max.max(1)));
-        self.more();
+        let call = self.to_read()?;
+        let piece = call.recv.take_chunk(max.max(1));
+        after_reading(call);
         self.endpoint.touch(self.key);
         Ok(piece)
     }
@@ -258,11 +247,10 @@ impl CallMut<'_> {
     /// # Errors
     /// [`ReadError::Blocked`] if nothing has come; [`ReadError::Ended`] if the call failed.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<(usize, ReadMore), ReadError> {
-        self.check_read()?;
-        let Some(call) = self.get_mut() else { return Err(ReadError::Blocked) };
+        let call = self.to_read()?;
         let n = call.recv.peek(buf);
         call.recv.consume(n);
-        let more = self.more();
+        let more = after_reading(call);
         self.endpoint.touch(self.key);
         Ok((n, more))
     }
@@ -272,8 +260,7 @@ impl CallMut<'_> {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn peek(&mut self, buf: &mut [u8]) -> Result<(usize, ReadMore), ReadError> {
-        self.check_read()?;
-        let Some(call) = self.get() else { return Err(ReadError::Blocked) };
+        let call = self.to_read()?;
         let n = call.recv.peek(buf);
         let all = call.recv.is_complete() && n == call.recv.readable();
         Ok((n, if all { ReadMore::End } else { ReadMore::More }))
@@ -287,8 +274,7 @@ impl CallMut<'_> {
     /// [`ReadError::Excess`] if data follows without `more`; [`ReadError::Blocked`] while `buf` cannot be filled
     /// or, without `more`, the end has not come. Nothing was taken then.
     pub fn read_exact(&mut self, buf: &mut [u8], more: bool) -> Result<(), ReadError> {
-        self.check_read()?;
-        let Some(call) = self.get_mut() else { return Err(ReadError::Blocked) };
+        let call = self.to_read()?;
         let (readable, complete) = (call.recv.readable(), call.recv.is_complete());
         if readable < buf.len() || (readable == buf.len() && complete && more) {
             return Err(if complete { ReadError::Short } else { ReadError::Blocked });
@@ -301,7 +287,7 @@ impl CallMut<'_> {
         }
         let n = call.recv.peek(buf);
         call.recv.consume(n);
-        self.more();
+        after_reading(call);
         self.endpoint.touch(self.key);
         Ok(())
     }
@@ -336,5 +322,15 @@ impl CallMut<'_> {
         call.abort_wish = Some(error);
         self.endpoint.touch(self.key);
         true
+    }
+}
+
+/// Something was read. Whether more may come.
+fn after_reading(call: &mut Call) -> ReadMore {
+    if call.recv.is_drained() {
+        call.recv.end_read = true;
+        ReadMore::End
+    } else {
+        ReadMore::More
     }
 }
