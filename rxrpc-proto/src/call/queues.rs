@@ -34,7 +34,7 @@ pub(crate) struct RecvQueues {
 pub(super) fn empty<T>(queue: &mut VecDeque<T>) {
     if queue.capacity() > KEEP_ENTRIES {
         *queue = VecDeque::new();
-    } else {
+    } else if !queue.is_empty() {
         queue.clear();
     }
 }
