@@ -181,7 +181,7 @@ impl Sim {
             events: self.events,
             calls: self.world.oracles.ledger.ended,
             succeeded: self.world.oracles.ledger.succeeded,
-            ends: self.world.oracles.ledger.ends,
+            ends: self.world.oracles.ledger.ends(),
             ended: self.world.now,
             recovery: self.liveness.recovery(),
             coverage: self.world.coverage,
@@ -195,7 +195,7 @@ impl Sim {
             return found.to_vec();
         }
         let ledger = &self.world.oracles.ledger;
-        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &ledger.ends);
+        let mut unmet = self.scenario.expect.unmet(&self.world.coverage, &ledger.ends());
         unmet.extend(self.scenario.expect.missed(&self.world.oracles.figures, self.world.datagrams));
         unmet.extend(self.unbegun());
         let violation = |text: String| Violation {

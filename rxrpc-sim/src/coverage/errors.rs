@@ -73,13 +73,8 @@ refusals! {
     VersionError: VERSION,
 }
 
-/// The name of an end of a call.
-pub(crate) const fn outcome_name(outcome: &Outcome) -> &'static str {
-    OUTCOMES[outcome_index(outcome)]
-}
-
 /// Place in [`OUTCOMES`].
-pub(super) const fn outcome_index(outcome: &Outcome) -> usize {
+pub(crate) const fn outcome_index(outcome: &Outcome) -> usize {
     match outcome {
         Ok(()) => 0,
         Err(CallError::Timeout(kind)) => TIMEOUTS + kind.index(),
@@ -119,6 +114,6 @@ mod tests {
     #[test]
     fn a_timeout_ends_by_the_wait_that_ran_out() {
         let outcomes = [Ok(()), Err(CallError::Busy), Err(CallError::Timeout(TimeoutKind::Lifetime))];
-        assert_eq!(outcomes.map(|o| outcome_name(&o)), ["ok", "busy", "lifetime"]);
+        assert_eq!(outcomes.map(|o| OUTCOMES[outcome_index(&o)]), ["ok", "busy", "lifetime"]);
     }
 }

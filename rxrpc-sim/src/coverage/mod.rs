@@ -13,8 +13,8 @@ use rxrpc_proto::{EndpointStats, Fault, NetworkError, Outcome, Wake};
 
 use crate::observer::LossReason;
 use crate::scenario::EndpointSpec;
-use errors::{ERRORS, NETWORK, outcome_index};
-pub(crate) use errors::{OUTCOMES, Refusal, outcome_name};
+use errors::{ERRORS, NETWORK};
+pub(crate) use errors::{OUTCOMES, Refusal, outcome_index};
 use exempt::{OF_TASKS, can_be_reached, is_reached_by_tasks};
 use limits::LIMITS;
 pub use limits::Limit;

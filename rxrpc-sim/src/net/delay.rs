@@ -1,5 +1,7 @@
 //! Delay: the fixed one of a link, and those that vary.
 
+use std::time::Duration;
+
 use rxrpc_proto::Instant;
 
 use super::{Control, Element};
@@ -10,18 +12,18 @@ use crate::world::World;
 
 /// The time a link's length takes. It stays when the faults end.
 pub(crate) struct Propagation {
-    delay: Micros,
+    delay: Duration,
 }
 
 impl Propagation {
     pub(crate) fn new(delay: Micros) -> Self {
-        Propagation { delay }
+        Propagation { delay: us(delay) }
     }
 }
 
 impl Element for Propagation {
     fn handle(&mut self, now: Instant, packet: Packet, world: &mut World) {
-        world.forward_at(now + us(self.delay), packet);
+        world.forward_at(now + self.delay, packet);
     }
 }
 

@@ -18,7 +18,7 @@ use rxrpc_proto::wire::{Body, Header, PacketType};
 use super::Oracle;
 use super::wire::{Plain, key};
 use crate::coverage::{Coverage, Limit};
-use crate::packet::{IP_UDP, NodeId, Packet};
+use crate::packet::{IP_UDP, NodeId, Packet, inside, node_at};
 use crate::scenario::{NodeSpec, Scenario, us};
 
 /// What a node has exchanged with an address.
@@ -56,7 +56,12 @@ const ADDRESSES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Amplification {
-    accounts: BTreeMap<(NodeId, SocketAddr), Account>,
+    /// The address of each node.
+    homes: Vec<SocketAddr>,
+    /// By node, and by the node whose address it is.
+    accounts: Vec<Account>,
+    /// With all other addresses.
+    others: BTreeMap<(NodeId, SocketAddr), Account>,
     /// By sender and connection.
     serials: HashMap<(NodeId, u64), Vec<Named>, BuildHasherDefault<Plain>>,
     /// By node: how long a proof holds, if it wants any.
@@ -74,15 +79,22 @@ fn holds_for(node: &NodeSpec) -> Duration {
 impl Amplification {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let holds_for = |n: &NodeSpec| n.endpoint.validate_peers.then(|| holds_for(n));
+        let homes: Vec<SocketAddr> =
+            (0..).zip(&scenario.nodes).map(|(id, node)| inside(id, node.ipv6)).collect();
+        let accounts = vec![Account::default(); homes.len() * homes.len()];
         Amplification {
-            accounts: BTreeMap::new(),
+            homes,
+            accounts,
+            others: BTreeMap::new(),
             serials: HashMap::default(),
             holds_for: scenario.nodes.iter().map(holds_for).collect(),
         }
     }
 
     pub(super) fn on_restart(&mut self, node: NodeId) {
-        self.accounts.retain(|(n, _), _| *n != node);
+        let (from, count) = (usize::from(node) * self.homes.len(), self.homes.len());
+        self.accounts.iter_mut().skip(from).take(count).for_each(|account| *account = Account::default());
+        self.others.retain(|(n, _), _| *n != node);
         self.serials.retain(|(n, _), _| *n != node);
     }
 
@@ -91,18 +103,37 @@ impl Amplification {
     }
 
     pub(super) fn was_proved(&self, node: NodeId, addr: SocketAddr) -> bool {
-        self.accounts.get(&(node, addr)).is_some_and(|account| account.until.is_some())
+        let account = match self.home(node, &addr) {
+            Some(place) => self.accounts.get(place),
+            None => self.others.get(&(node, addr)),
+        };
+        account.is_some_and(|account| account.until.is_some())
+    }
+
+    /// Where the account of a node with another one's own address is.
+    fn home(&self, node: NodeId, addr: &SocketAddr) -> Option<usize> {
+        let other = usize::from(node_at(addr)?);
+        let is_home = self.homes.get(other) == Some(addr);
+        is_home.then(|| usize::from(node) * self.homes.len() + other)
+    }
+
+    fn account(&mut self, node: NodeId, addr: SocketAddr) -> &mut Account {
+        match self.home(node, &addr) {
+            Some(place) => &mut self.accounts[place],
+            None => self.others.entry((node, addr)).or_default(),
+        }
     }
 
     pub(super) fn on_delivered(&mut self, now: Instant, to: NodeId, packet: &Packet) {
         let Some(holds_for) = self.holds_for(to) else { return };
-        let account = self.accounts.entry((to, packet.src)).or_default();
+        let account = self.account(to, packet.src);
         account.received += counted(packet);
-        let Some((connection, serial)) = names(&packet.bytes) else { return };
-        let Some(named) = self.serials.get(&(to, connection)) else { return };
         // A client that has moved may answer at its new address, once that is proved, what was sent to the old one.
         let was_proved = account.until.is_some();
+        let Some((connection, serial)) = names(&packet.bytes) else { return };
+        let Some(named) = self.serials.get(&(to, connection)) else { return };
         if named.iter().any(|n| (n.addr == packet.src || was_proved) && n.has(serial)) {
+            let account = self.account(to, packet.src);
             account.until = account.until.max(Some(now + holds_for));
             account.sent = 0;
         }
@@ -144,7 +175,7 @@ impl Amplification {
         if is_ours || header.is_some_and(|h| h.packet_type == PacketType::Version) {
             return None;
         }
-        let account = self.accounts.entry((from, packet.dst)).or_default();
+        let account = self.account(from, packet.dst);
         // What the socket did not take for a while was made when a proof may have held.
         if account.holds(now) || (packet.late && account.until.is_some()) {
             return None;

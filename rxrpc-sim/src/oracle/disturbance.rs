@@ -72,10 +72,11 @@ impl Disturbances {
 
     /// A packet of this chain is held back `by` so much, and goes on `at` that time.
     pub(crate) fn on_held(&mut self, at: Instant, by: Duration, chain: u32) {
+        if by < Duration::from_millis(1) {
+            return;
+        }
         let bits = u128::BITS - by.as_millis().leading_zeros();
-        if bits > 0
-            && let Some(pair) = self.pairs.get_mut(chain as usize)
-        {
+        if let Some(pair) = self.pairs.get_mut(chain as usize) {
             let held = &mut pair.held[(bits as usize).min(DELAYS - 1)];
             *held = (*held).max(Some(at));
         }

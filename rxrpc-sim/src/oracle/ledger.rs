@@ -8,7 +8,7 @@ use rxrpc_proto::{CallError, Fault, Instant, TimeoutKind};
 use slab::Slab;
 
 use super::{Allowances, Oracle};
-use crate::coverage::outcome_name;
+use crate::coverage::{OUTCOMES, outcome_index};
 use crate::packet::NodeId;
 
 type Outcome = Result<(), CallError>;
@@ -56,7 +56,7 @@ pub(crate) struct Ledger {
     /// Calls that servers had at once, at most.
     most: usize,
     /// By place in the scenario: how often calls have begun.
-    begun: BTreeMap<u32, u64>,
+    begun: Vec<u64>,
     /// Calls that clients have begun and that have not ended there.
     pub(crate) live: usize,
     /// Calls that server applications have.
@@ -65,8 +65,8 @@ pub(crate) struct Ledger {
     pub(crate) ended: u64,
     /// Of them, with success.
     pub(crate) succeeded: u64,
-    /// How they ended, by name.
-    pub(crate) ends: BTreeMap<&'static str, u64>,
+    /// How they ended.
+    ends: [u64; OUTCOMES.len()],
 }
 
 impl Ledger {
@@ -75,7 +75,9 @@ impl Ledger {
         let unique = self.executed.len() as u32;
         self.executed.push(None);
         self.live += 1;
-        *self.begun.entry(spec).or_default() += 1;
+        let known = self.begun.len().max(spec as usize + 1);
+        self.begun.resize(known, 0);
+        self.begun[spec as usize] += 1;
         self.count();
         let place = self.records.insert(Record {
             unique,
@@ -101,12 +103,17 @@ impl Ledger {
     pub(crate) fn withdraw(&mut self, place: u32) {
         self.live -= 1;
         let record = self.records.remove(place as usize);
-        self.begun.entry(record.spec).and_modify(|begun| *begun -= 1);
+        self.begun[record.spec as usize] -= 1;
     }
 
     /// Whether a call of the scenario, by its place there, has begun at all.
     pub(crate) fn has_begun(&self, spec: u32) -> bool {
-        self.begun.get(&spec).is_some_and(|begun| *begun > 0)
+        self.begun.get(spec as usize).is_some_and(|begun| *begun > 0)
+    }
+
+    /// How calls ended at their clients, by name.
+    pub(crate) fn ends(&self) -> BTreeMap<&'static str, u64> {
+        OUTCOMES.into_iter().zip(self.ends).filter(|(_, n)| *n > 0).collect()
     }
 
     /// The call that a request names, if it is known.
@@ -176,7 +183,7 @@ impl Ledger {
         self.live -= 1;
         self.ended += 1;
         self.succeeded += u64::from(outcome.is_ok());
-        *self.ends.entry(outcome_name(&outcome)).or_insert(0) += 1;
+        self.ends[outcome_index(&outcome)] += 1;
         let unique = record.unique;
         let record = self.records.get(place as usize)?;
         let finding = self.judge_client(record, outcome, checks);
@@ -240,7 +247,7 @@ impl Ledger {
         let after = now - record.heard[end]?;
         // Clocks that drift are off by less than a thirtieth. What still comes of a call that its client has ended is
         // not followed.
-        let late = record.outcome.is_none() && after > silence * 31 / 30 + slack;
+        let late = after > silence && record.outcome.is_none() && after > silence * 31 / 30 + slack;
         let silent = outcome == Err(CallError::Timeout(TimeoutKind::Silence));
         let early = silent && after + slack < silence * 29 / 30;
         let unique = record.unique;

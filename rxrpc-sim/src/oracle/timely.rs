@@ -58,7 +58,8 @@ struct Times {
     rto_initial: Duration,
     rto_min: Duration,
     rto_max: Duration,
-    request_gap: Duration,
+    /// Nobody waits longer for the next part of a request. Clocks that drift are off by less than a thirtieth.
+    gap: Duration,
     /// What it sends may have to wait for a proof of its peer's address.
     holds_back: bool,
     /// Its socket takes nothing now and then, and what is to go out waits behind all else: for how long nobody knows.
@@ -81,14 +82,15 @@ impl Timely {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let nodes = (0..).zip(&scenario.nodes).map(|(id, node)| {
             let e = &node.endpoint;
+            let slack = slack(scenario, id);
             Times {
                 rto_initial: us(e.rto_initial),
                 rto_min: us(e.rto_min),
                 rto_max: us(e.rto_max),
-                request_gap: us(e.request_gap),
+                gap: (us(e.request_gap) * 31 / 30).saturating_add(slack),
                 holds_back: e.validate_peers,
                 blocks: node.socket.blocked > 0.0,
-                slack: slack(scenario, id),
+                slack,
             }
         });
         let nodes: Vec<Times> = nodes.collect();
@@ -207,7 +209,7 @@ impl Timely {
             let (last, before) = lane.request.unwrap_or((now, 0));
             lane.request = Some((now, top.max(before)));
             if top > before
-                && now - last > times.request_gap * 31 / 30 + times.slack
+                && now - last > times.gap
                 && let Some(record) = lane.named.and_then(|(unique, place)| ledger.find(unique, place))
             {
                 record.overdue = Some(last);

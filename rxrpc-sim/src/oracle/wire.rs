@@ -26,30 +26,37 @@ const STORM: u32 = 10_000;
 /// Serials of one connection lie this close to each other; a few are taken for packets that are not sent after all.
 const NEAR: u32 = 1_000;
 
-/// Which packets of a direction have arrived: all before `base`, and some after.
+/// Which packets of a direction have arrived: all before `base`, and `beyond` of those after.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrived {
     base: u32,
+    beyond: u32,
     after: [u64; 8],
 }
 
 impl Arrived {
-    pub(super) const NONE: Arrived = Arrived { base: 1, after: [0; 8] };
+    pub(super) const NONE: Arrived = Arrived { base: 1, beyond: 0, after: [0; 8] };
 
     pub(super) fn add(&mut self, seq: u32) {
         let i = seq.wrapping_sub(self.base);
         if seq < self.base || i >= 512 {
             return;
         }
-        self.after[(i / 64) as usize] |= 1 << (i % 64);
+        if i == 0 && self.beyond == 0 {
+            self.base += 1;
+            return;
+        }
+        let (word, bit) = (&mut self.after[(i / 64) as usize], 1 << (i % 64));
+        self.beyond += u32::from(*word & bit == 0);
+        *word |= bit;
         while self.after[0] & 1 == 1 {
-            let run = self.after[0].trailing_ones().min(63);
-            self.shift(run);
-            self.base += run;
+            self.shift(self.after[0].trailing_ones().min(63));
         }
     }
 
     fn shift(&mut self, by: u32) {
+        self.base += by;
+        self.beyond -= (self.after[0] & !(u64::MAX << by)).count_ones();
         let mut carry = 0;
         for word in self.after.iter_mut().rev() {
             let next = *word << (64 - by);
@@ -61,18 +68,17 @@ impl Arrived {
     /// All before `first` have arrived.
     pub(super) fn advance_to(&mut self, first: u32) {
         while self.base < first {
-            let by = (first - self.base).min(63);
-            self.shift(by);
-            self.base += by;
-            if self.after == [0; 8] {
+            if self.beyond == 0 {
                 self.base = first;
+            } else {
+                self.shift((first - self.base).min(63));
             }
         }
     }
 
     /// How many have arrived.
     pub(super) fn count(&self) -> u32 {
-        self.base - 1 + self.after.iter().map(|word| word.count_ones()).sum::<u32>()
+        self.base - 1 + self.beyond
     }
 
     pub(super) fn has(&self, seq: u32) -> bool {
