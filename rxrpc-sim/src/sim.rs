@@ -9,11 +9,11 @@ use rxrpc_proto::Instant;
 use crate::coverage::Coverage;
 use crate::inject;
 use crate::liveness::Liveness;
-use crate::net::{Control, Element, Gate, Nat, Propagation, build, network_error};
+use crate::net::{Control, Element, Gate, Nat, build, network_error};
 use crate::node::DirectNode;
 use crate::observer::Observer;
 use crate::oracle::{Figures, Oracle, Oracles, Violation};
-use crate::packet::{NodeId, Packet, inside};
+use crate::packet::{NodeId, inside};
 use crate::queue::Happening;
 use crate::rng::Streams;
 use crate::scenario::{ActionKind, ElementKind, ElementSpec, Expect, LinkSpec, Scenario, us};
@@ -83,6 +83,15 @@ impl Report {
 /// What makes a run of a scenario: [`Sim::new`] with bare endpoints, or another kind of node.
 pub type Harness = fn(Scenario) -> Sim;
 
+/// What a packet passes.
+#[derive(Clone, Copy, Debug)]
+enum Hop {
+    /// The element with this number.
+    Element(u32),
+    /// The length of a link: it takes so long, also when the faults have ended.
+    Length(Duration),
+}
+
 /// A run in progress.
 pub struct Sim {
     scenario: Arc<Scenario>,
@@ -90,8 +99,8 @@ pub struct Sim {
     elements: Vec<Box<dyn Element>>,
     /// When each element is to be woken by the queue.
     wakes: Vec<Option<Instant>>,
-    /// By sender and receiver: the elements a packet passes, the receiver last.
-    chains: Vec<Vec<u32>>,
+    /// By sender and receiver: what a packet passes, the receiver last.
+    chains: Vec<Vec<Hop>>,
     phase: Phase,
     liveness: Liveness,
     events: u64,
@@ -238,10 +247,7 @@ impl Sim {
         let Some((at, what)) = self.world.queue.pop() else { return false };
         self.count(at);
         match what {
-            Happening::Packet(key) => {
-                let packet = self.world.flights.remove(key as usize);
-                self.dispatch(packet);
-            }
+            Happening::Packet(key) => self.dispatch(key),
             Happening::Wake(i) => self.wake(i as usize, at),
             Happening::Action(i) => self.act(i),
         }
@@ -275,7 +281,7 @@ impl Sim {
     /// Have packets between these nodes pass this element first.
     pub(crate) fn place(&mut self, from: NodeId, to: NodeId, element: Box<dyn Element>) {
         let chain = usize::from(from) * self.scenario.nodes.len() + usize::from(to);
-        self.chains[chain].insert(0, self.elements.len() as u32);
+        self.chains[chain].insert(0, Hop::Element(self.elements.len() as u32));
         self.elements.push(element);
         self.wakes.push(None);
         self.settle(self.elements.len() - 1);
@@ -311,18 +317,23 @@ impl Sim {
     }
 
     fn dispatch_ready(&mut self) {
-        while let Some(packet) = self.world.ready.pop_front() {
-            self.dispatch(packet);
+        while let Some(key) = self.world.next_ready() {
+            self.dispatch(key);
         }
     }
 
     /// Hand the packet to its next hop.
-    fn dispatch(&mut self, packet: Packet) {
-        let chain = &self.chains[packet.chain as usize];
-        let hop = (packet.hop as usize).min(chain.len() - 1);
-        let i = chain[hop] as usize;
-        self.elements[i].handle(self.world.now, packet, &mut self.world);
-        self.settle(i);
+    fn dispatch(&mut self, key: u32) {
+        let Some((chain, hop)) = self.world.position(key) else { return };
+        let chain = &self.chains[chain as usize];
+        match chain[(hop as usize).min(chain.len() - 1)] {
+            Hop::Length(delay) => self.world.pass_on_at(self.world.now + delay, key),
+            Hop::Element(i) => {
+                let Some(packet) = self.world.land(key) else { return };
+                self.elements[i as usize].handle(self.world.now, packet, &mut self.world);
+                self.settle(i as usize);
+            }
+        }
     }
 
     fn wake(&mut self, i: usize, at: Instant) {
@@ -497,12 +508,12 @@ impl Sim {
 }
 
 /// Build the elements of all links behind the nodes; the chains name them in order.
-fn lay_links(scenario: &Scenario, elements: &mut Vec<Box<dyn Element>>) -> Vec<Vec<u32>> {
+fn lay_links(scenario: &Scenario, elements: &mut Vec<Box<dyn Element>>) -> Vec<Vec<Hop>> {
     let streams = Streams::new(scenario.seed);
     let count = scenario.nodes.len();
     let mut add = |element: Box<dyn Element>| {
         elements.push(element);
-        elements.len() as u32 - 1
+        Hop::Element(elements.len() as u32 - 1)
     };
     let mut nats = vec![None; count];
     for (i, node) in scenario.nodes.iter().enumerate() {
@@ -515,16 +526,16 @@ fn lay_links(scenario: &Scenario, elements: &mut Vec<Box<dyn Element>>) -> Vec<V
     let mut chains = Vec::with_capacity(count * count);
     for from in 0..count {
         for to in 0..count {
-            let mut chain: Vec<u32> = nats[from].into_iter().collect();
+            let mut chain: Vec<Hop> = nats[from].into_iter().collect();
             let link = link_between(scenario, from, to);
             let back = link_between(scenario, to, from);
             if let Some(link) = link {
                 chain.extend(link.elements.iter().map(|spec| add(element(spec, back, &streams))));
             }
             let delay = link.map_or(scenario.delay, |l| l.delay);
-            chain.push(add(Box::new(Propagation::new(delay))));
+            chain.push(Hop::Length(us(delay)));
             chain.extend(nats[to]);
-            chain.push(to as u32);
+            chain.push(Hop::Element(to as u32));
             chains.push(chain);
         }
     }

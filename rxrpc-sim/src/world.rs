@@ -28,10 +28,10 @@ pub(crate) struct Report {
 pub struct World {
     pub(crate) now: Instant,
     pub(crate) queue: Queue,
-    /// Packets that the queue names by key.
-    pub(crate) flights: Slab<Packet>,
-    /// Packets to go on at once.
-    pub(crate) ready: VecDeque<Packet>,
+    /// Packets on their way.
+    flights: Slab<Packet>,
+    /// Those that go on at once, by key.
+    ready: VecDeque<u32>,
     pub(crate) reports: Vec<Report>,
     /// Memory for packets.
     pub pool: Pool,
@@ -123,7 +123,7 @@ impl World {
             Some(to) => {
                 packet.chain = u32::from(from) * u32::from(self.nodes) + u32::from(to);
                 packet.hop = 0;
-                self.ready.push_back(packet);
+                self.make_ready(packet);
             }
             None => {
                 packet.chain = u32::from(from) * u32::from(self.nodes) + u32::from(from);
@@ -142,24 +142,52 @@ impl World {
         let hash = hash_bytes(&packet.bytes);
         self.trace.add(Record::Sent, self.now.as_nanos(), u32::MAX, packet.id, hash);
         self.observe(&packet, Fate::Injected);
-        self.ready.push_back(packet);
+        self.make_ready(packet);
+    }
+
+    fn make_ready(&mut self, packet: Packet) {
+        let key = self.flights.insert(packet) as u32;
+        self.ready.push_back(key);
+    }
+
+    /// The next packet that goes on at once, by key.
+    pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        self.ready.pop_front()
+    }
+
+    /// The link that a packet travels along, and how much of it it has passed.
+    pub(crate) fn position(&self, key: u32) -> Option<(u32, u32)> {
+        self.flights.get(key as usize).map(|packet| (packet.chain, packet.hop))
+    }
+
+    /// A packet ends its way here.
+    pub(crate) fn land(&mut self, key: u32) -> Option<Packet> {
+        self.flights.try_remove(key as usize)
+    }
+
+    /// As [`forward_at`](Self::forward_at), for one that is on its way.
+    pub(crate) fn pass_on_at(&mut self, at: Instant, key: u32) {
+        let Some(packet) = self.flights.get_mut(key as usize) else { return };
+        packet.hop = packet.hop.saturating_add(1);
+        if at <= self.now {
+            return self.ready.push_back(key);
+        }
+        if !packet.copy {
+            self.oracles.disturbances.on_held(at, at - self.now, packet.chain);
+        }
+        self.queue.push(at, Happening::Packet(key));
     }
 
     /// The packet goes on to its next hop.
     pub fn forward(&mut self, mut packet: Packet) {
         packet.hop = packet.hop.saturating_add(1);
-        self.ready.push_back(packet);
+        self.make_ready(packet);
     }
 
     /// The packet goes on to its next hop at that time.
-    pub fn forward_at(&mut self, at: Instant, mut packet: Packet) {
-        if at <= self.now {
-            return self.forward(packet);
-        }
-        packet.hop = packet.hop.saturating_add(1);
-        self.held(at, at - self.now, &packet);
+    pub fn forward_at(&mut self, at: Instant, packet: Packet) {
         let key = self.flights.insert(packet) as u32;
-        self.queue.push(at, Happening::Packet(key));
+        self.pass_on_at(at, key);
     }
 
     /// A packet is held back `by` so much, until then.

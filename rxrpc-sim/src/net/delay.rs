@@ -1,6 +1,4 @@
-//! Delay: the fixed one of a link, and those that vary.
-
-use std::time::Duration;
+//! Delay that varies.
 
 use rxrpc_proto::Instant;
 
@@ -9,23 +7,6 @@ use crate::packet::Packet;
 use crate::rng::Rng;
 use crate::scenario::{Distribution, Micros, us};
 use crate::world::World;
-
-/// The time a link's length takes. It stays when the faults end.
-pub(crate) struct Propagation {
-    delay: Duration,
-}
-
-impl Propagation {
-    pub(crate) fn new(delay: Micros) -> Self {
-        Propagation { delay: us(delay) }
-    }
-}
-
-impl Element for Propagation {
-    fn handle(&mut self, now: Instant, packet: Packet, world: &mut World) {
-        world.forward_at(now + self.delay, packet);
-    }
-}
 
 /// A delay that varies.
 pub(super) struct Delay {

@@ -20,7 +20,6 @@ use std::net::SocketAddr;
 
 use rxrpc_proto::{Instant, NetworkError};
 
-pub(crate) use delay::Propagation;
 pub(crate) use gate::Gate;
 pub(crate) use nat::Nat;
 

@@ -147,9 +147,8 @@ impl DirectNode {
                 break;
             }
         }
-        if self.held.is_none() && self.blocked_until.is_none() {
-            self.app.count_waiting(&self.endpoint, &mut world.coverage);
-        }
+        let is_free = self.held.is_none() && self.blocked_until.is_none();
+        self.app.count_waiting(&self.endpoint, world, is_free);
         if self.turns.is_multiple_of(CHECK_EVERY) {
             self.check(world);
         }

@@ -7,16 +7,15 @@
 //! Headers are those of IPv4, whatever the family: endpoints count them so (`proof-of-address` in QUIRKS.md). With the
 //! larger ones of IPv6 the limit would be looser for whoever sends more packets than he gets.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasherDefault;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use rxrpc_proto::Instant;
-use rxrpc_proto::wire::{Body, Header, PacketType};
+use rxrpc_proto::wire::{Body, PacketType};
 
 use super::Oracle;
-use super::wire::{Plain, key};
+use super::seen::{Seen, Sight, at};
 use crate::coverage::{Coverage, Limit};
 use crate::packet::{IP_UDP, NodeId, Packet, inside, node_at};
 use crate::scenario::{NodeSpec, Scenario, us};
@@ -62,8 +61,8 @@ pub(super) struct Amplification {
     accounts: Vec<Account>,
     /// With all other addresses.
     others: BTreeMap<(NodeId, SocketAddr), Account>,
-    /// By sender and connection.
-    serials: HashMap<(NodeId, u64), Vec<Named>, BuildHasherDefault<Plain>>,
+    /// By connection and sender.
+    serials: Vec<Vec<(NodeId, Vec<Named>)>>,
     /// By node: how long a proof holds, if it wants any.
     holds_for: Vec<Option<Duration>>,
 }
@@ -86,7 +85,7 @@ impl Amplification {
             homes,
             accounts,
             others: BTreeMap::new(),
-            serials: HashMap::default(),
+            serials: Vec::new(),
             holds_for: scenario.nodes.iter().map(holds_for).collect(),
         }
     }
@@ -95,7 +94,7 @@ impl Amplification {
         let (from, count) = (usize::from(node) * self.homes.len(), self.homes.len());
         self.accounts.iter_mut().skip(from).take(count).for_each(|account| *account = Account::default());
         self.others.retain(|(n, _), _| *n != node);
-        self.serials.retain(|(n, _), _| *n != node);
+        self.serials.iter_mut().for_each(|by| by.retain(|(n, _)| *n != node));
     }
 
     fn holds_for(&self, node: NodeId) -> Option<Duration> {
@@ -124,14 +123,15 @@ impl Amplification {
         }
     }
 
-    pub(super) fn on_delivered(&mut self, now: Instant, to: NodeId, packet: &Packet) {
+    pub(super) fn on_delivered(&mut self, now: Instant, to: NodeId, (packet, seen): Sight<'_>) {
         let Some(holds_for) = self.holds_for(to) else { return };
         let account = self.account(to, packet.src);
         account.received += counted(packet);
         // A client that has moved may answer at its new address, once that is proved, what was sent to the old one.
         let was_proved = account.until.is_some();
-        let Some((connection, serial)) = names(&packet.bytes) else { return };
-        let Some(named) = self.serials.get(&(to, connection)) else { return };
+        let Some((place, serial)) = seen.and_then(names) else { return };
+        let by_sender = self.serials.get(place).into_iter().flatten();
+        let Some((_, named)) = by_sender.into_iter().find(|(node, _)| *node == to) else { return };
         if named.iter().any(|n| (n.addr == packet.src || was_proved) && n.has(serial)) {
             let account = self.account(to, packet.src);
             account.until = account.until.max(Some(now + holds_for));
@@ -139,9 +139,13 @@ impl Amplification {
         }
     }
 
-    fn note_serial(&mut self, from: NodeId, to: SocketAddr, header: &Header) {
-        let all = self.serials.entry((from, key(header))).or_default();
-        let serial = header.serial;
+    fn note_serial(&mut self, from: NodeId, to: SocketAddr, serial: u32, place: usize) {
+        let by_sender = at(&mut self.serials, place, Vec::new);
+        let known = by_sender.iter().position(|(node, _)| *node == from).unwrap_or_else(|| {
+            by_sender.push((from, Vec::new()));
+            by_sender.len() - 1
+        });
+        let all = &mut by_sender[known].1;
         // A server that has forgotten the connection begins it anew, at a random serial; all before is forgotten then.
         let near = |n: &Named| serial.wrapping_sub(n.last) < 1 << 16 || n.has(serial);
         if !all.iter().any(near) {
@@ -161,19 +165,19 @@ impl Amplification {
         &mut self,
         now: Instant,
         from: NodeId,
-        packet: &Packet,
+        (packet, seen): Sight<'_>,
         coverage: &mut Coverage,
     ) -> Option<(Oracle, String)> {
         self.holds_for(from)?;
-        let header = Header::parse(&packet.bytes).map(|(header, _)| header).ok();
-        let numbered = header.filter(|h| h.serial != 0);
-        if let Some(header) = &numbered {
-            self.note_serial(from, packet.dst, header);
-        }
-        // A call of its own is nobody's answer. What answers a stranger has no serial, whichever side it is for.
-        let is_ours = numbered.is_some_and(|h| h.from_client());
-        if is_ours || header.is_some_and(|h| h.packet_type == PacketType::Version) {
-            return None;
+        if let Some(Seen { header, place, .. }) = seen {
+            let numbered = header.serial != 0;
+            if let (true, Some(place)) = (numbered, place) {
+                self.note_serial(from, packet.dst, header.serial, place);
+            }
+            // A call of its own is nobody's answer. What answers a stranger has no serial, whichever side it is for.
+            if (numbered && header.from_client()) || header.packet_type == PacketType::Version {
+                return None;
+            }
         }
         let account = self.account(from, packet.dst);
         // What the socket did not take for a while was made when a proof may have held.
@@ -196,13 +200,9 @@ fn counted(packet: &Packet) -> u64 {
 }
 
 /// The connection and the serial that an ACK names, if it is one that does.
-fn names(bytes: &[u8]) -> Option<(u64, u32)> {
-    let (header, rest) = Header::parse(bytes).ok()?;
-    if header.packet_type != PacketType::Ack {
-        return None;
-    }
-    let Ok(Body::Ack(ack)) = Body::parse(&header, rest) else { return None };
-    (ack.fields.serial != 0).then(|| (key(&header), ack.fields.serial))
+fn names(seen: Seen<'_>) -> Option<(usize, u32)> {
+    let Ok(Body::Ack(ack)) = seen.body else { return None };
+    (ack.fields.serial != 0).then_some((seen.place?, ack.fields.serial))
 }
 
 #[cfg(test)]

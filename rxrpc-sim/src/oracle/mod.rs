@@ -6,6 +6,7 @@ mod figures;
 mod flight;
 mod ledger;
 mod limits;
+mod seen;
 mod timely;
 mod wire;
 mod work;
@@ -14,15 +15,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rxrpc_proto::wire::{Flags, INITIAL_WINDOW, Malformed};
+use rxrpc_proto::wire::{Body, Flags, Header, INITIAL_WINDOW, Malformed};
 use rxrpc_proto::{CallError, CallInfo, Fault, Instant, Outcome, TimeoutKind};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Finding, Ledger, Record};
 pub(crate) use limits::Limits;
+use seen::Seen;
 
 use crate::coverage::Coverage;
-use crate::packet::{NodeId, Packet, node_at};
+use crate::packet::{NodeId, Packet};
 use crate::scenario::{CallSpec, Edit, ElementKind, Micros, Mishap, NodeSpec, Scenario, us};
 use crate::workload::slack;
 
@@ -241,6 +243,7 @@ pub struct Oracles {
     pub(crate) ledger: Ledger,
     /// How much the calls carried, and when.
     pub(crate) figures: Figures,
+    connections: seen::Connections,
     wire: wire::Wire,
     timely: timely::Timely,
     amplification: amplification::Amplification,
@@ -257,6 +260,7 @@ impl Oracles {
             allow: Allowances::of(scenario),
             ledger: Ledger::default(),
             figures: Figures::default(),
+            connections: seen::Connections::default(),
             wire: wire::Wire::new(scenario),
             timely: timely::Timely::new(scenario),
             amplification: amplification::Amplification::new(scenario),
@@ -308,14 +312,21 @@ impl Oracles {
     }
 
     pub(crate) fn on_sent(&mut self, now: Instant, from: NodeId, packet: &Packet, coverage: &mut Coverage) {
-        let found = self.wire.on_sent(now, from, packet, &mut self.allow, coverage);
+        let read = Header::parse(&packet.bytes);
+        let body = match &read {
+            Ok((header, rest)) => Body::parse(header, rest),
+            Err(malformed) => Err(*malformed),
+        };
+        let mut place = |header| self.connections.of_sent(header);
+        let seen = read.as_ref().ok().map(|(header, _)| (header, place(header)));
+        let sight = (packet, seen.map(|(header, place)| Seen { header, body: &body, place }));
+        let found = self.wire.on_sent(now, from, sight, &mut self.allow, coverage);
         self.found(now, from, found);
         if !self.wire.tainted {
-            let to = node_at(&packet.dst);
-            let found = self.timely.on_sent(now, from, to, packet, &mut self.ledger);
+            let found = self.timely.on_sent(now, from, sight, &mut self.ledger);
             self.found(now, from, found);
         }
-        let found = self.amplification.on_sent(now, from, packet, coverage);
+        let found = self.amplification.on_sent(now, from, sight, coverage);
         self.found(now, from, found);
     }
 
@@ -332,13 +343,21 @@ impl Oracles {
         packet: &Packet,
         coverage: &mut Coverage,
     ) {
-        let found = self.wire.on_delivered(now, to, packet, coverage);
+        let read = Header::parse(&packet.bytes);
+        let body = match &read {
+            Ok((header, rest)) => Body::parse(header, rest),
+            Err(malformed) => Err(*malformed),
+        };
+        let mut place = |header| self.connections.of_delivered(header);
+        let seen = read.as_ref().ok().map(|(header, _)| (header, place(header)));
+        let sight = (packet, seen.map(|(header, place)| Seen { header, body: &body, place }));
+        let found = self.wire.on_delivered(now, to, sight, coverage);
         self.allow.eviction |= self.wire.is_crowded(to);
         if !self.wire.tainted {
             self.found(now, to, found);
-            self.timely.on_delivered(now, to, packet, &mut self.ledger);
+            self.timely.on_delivered(now, to, sight, &mut self.ledger);
         }
-        self.amplification.on_delivered(now, to, packet);
+        self.amplification.on_delivered(now, to, sight);
     }
 
     /// A call of this kind has ended at its client: what did it carry, and was it in time?

@@ -3,18 +3,16 @@
 //! It also notes when each end of a call last heard of the other, and pauses within requests that are too long, for
 //! those who judge the ends of calls.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 use rxrpc_proto::Instant;
-use rxrpc_proto::wire::{AckReason, Body, Data, Header, PacketType};
+use rxrpc_proto::wire::{AckReason, Body, Malformed, PacketType};
 
-use super::wire::{Plain, key};
+use super::seen::{Seen, Sight, at};
 use super::work::{Kind, Work};
 use super::{Ledger, Oracle};
 use crate::liveness::{latest, strangest, sum};
-use crate::packet::{NodeId, Packet, node_at};
+use crate::packet::{NodeId, node_at};
 use crate::scenario::{LinkSpec, Scenario, us};
 use crate::workload::{head_of, slack};
 
@@ -69,7 +67,8 @@ struct Times {
 }
 
 pub(super) struct Timely {
-    lanes: HashMap<u64, Lane, BuildHasherDefault<Plain>>,
+    /// By connection and channel.
+    lanes: Vec<[Lane; 4]>,
     nodes: Vec<Times>,
     /// By node and peer: no round trip that is measured takes longer.
     round_trips: Vec<Duration>,
@@ -107,7 +106,7 @@ impl Timely {
         };
         let round_trips = (0..count * count).map(round_trip).collect();
         let (met, work) = (vec![false; count * count], Work::new(count));
-        Timely { lanes: HashMap::default(), work, nodes, round_trips, met }
+        Timely { lanes: Vec::new(), work, nodes, round_trips, met }
     }
 
     /// A node starts again, and knows nothing of its peers.
@@ -123,32 +122,35 @@ impl Timely {
         &mut self,
         now: Instant,
         from: NodeId,
-        to: Option<NodeId>,
-        packet: &Packet,
+        (packet, seen): Sight<'_>,
         ledger: &mut Ledger,
     ) -> Option<(Oracle, String)> {
-        let (header, rest) = Header::parse(&packet.bytes).ok()?;
+        let seen = seen?;
+        let Seen { header, body, place } = seen;
         let side = usize::from(!header.from_client());
         if header.packet_type != PacketType::Data {
-            return self.work.on_sent(from, kind(&header, rest), 1, ledger.begun());
+            return self.work.on_sent(from, kind(body), 1, ledger.begun());
         }
-        let Ok(Body::Data(data)) = Body::parse(&header, rest) else { return None };
-        let lane = self.lanes.entry(key(&header) | header.channel() as u64).or_default();
+        let Ok(Body::Data(data)) = body else { return None };
+        let lane = &mut at(&mut self.lanes, place?, Default::default)[header.channel()];
         if header.call_number > lane.call {
             lane.begin(header.call_number);
         } else if header.call_number < lane.call {
             return None;
         }
-        let first = seqs(&data).next()?;
+        let (first, whole) = (header.seq, seen.whole(data));
+        if whole == 0 {
+            return None;
+        }
         if side == 0 && first == 1 && lane.named.is_none() {
-            lane.named = data.segments().flatten().next().and_then(|s| head_of(s.payload));
+            lane.named = seen.judge_segments(data, |s| s.ok()).and_then(|s| head_of(s.payload));
             // Its silence counts from here.
             note_heard(ledger, lane.named, side, now);
         }
         let end = &mut lane.ends[side];
         let again = first <= end.top;
         let last = end.sent_at.replace(now);
-        end.top = seqs(&data).fold(end.top, u32::max);
+        end.top = end.top.max(first + (whole - 1));
         let kind = if again { Kind::Again } else { Kind::Fresh };
         if let Some(found) = self.work.on_sent(from, kind, 1, ledger.begun()) {
             return Some(found);
@@ -157,7 +159,7 @@ impl Timely {
         if !again || end.heard || times.blocks || (side == 1 && times.holds_back) {
             return None;
         }
-        let path = usize::from(from) * self.nodes.len() + usize::from(to?);
+        let path = usize::from(from) * self.nodes.len() + usize::from(node_at(&packet.dst)?);
         let mut base = times.rto_initial;
         if self.met.get(path).is_none_or(|met| *met) {
             // The round trip may have been measured. An estimate that began with a third of the first time-out, which
@@ -175,12 +177,18 @@ impl Timely {
     }
 
     /// A packet reaches a node.
-    pub(super) fn on_delivered(&mut self, now: Instant, to: NodeId, packet: &Packet, ledger: &mut Ledger) {
-        let Ok((header, rest)) = Header::parse(&packet.bytes) else { return };
+    pub(super) fn on_delivered(
+        &mut self,
+        now: Instant,
+        to: NodeId,
+        (packet, seen): Sight<'_>,
+        ledger: &mut Ledger,
+    ) {
+        let Some(seen) = seen else { return };
+        let Seen { header, body, place } = seen;
         let side = usize::from(header.from_client());
-        let body = Body::parse(&header, rest);
-        let packets = match &body {
-            Ok(Body::Data(data)) => data.segments().count() as u64,
+        let packets = match body {
+            Ok(Body::Data(data)) if data.is_jumbo() => data.segments().count() as u64,
             _ => 1,
         };
         self.work.on_arrived(to, packets);
@@ -188,8 +196,9 @@ impl Timely {
         if let Some(from) = from {
             self.met[usize::from(to) * self.nodes.len() + from] = true;
         }
-        let Some(lane) = self.lanes.get_mut(&(key(&header) | header.channel() as u64)) else { return };
-        if header.call_number != lane.call {
+        let Some(lanes) = place.and_then(|place| self.lanes.get_mut(place)) else { return };
+        let lane = &mut lanes[header.channel()];
+        if header.call_number != lane.call || lane.call == 0 {
             return;
         }
         lane.ends[side].heard = true;
@@ -201,11 +210,11 @@ impl Timely {
             return;
         }
         note_heard(ledger, lane.named, side, now);
-        if let Ok(Body::Data(data)) = &body
+        if let Ok(Body::Data(data)) = body
             && side == 1
             && let Some(times) = self.nodes.get(usize::from(to))
         {
-            let top = seqs(data).max().unwrap_or(0);
+            let top = seen.whole(data).checked_sub(1).map_or(0, |more| header.seq + more);
             let (last, before) = lane.request.unwrap_or((now, 0));
             lane.request = Some((now, top.max(before)));
             if top > before
@@ -218,13 +227,9 @@ impl Timely {
     }
 }
 
-fn seqs(data: &Data<'_>) -> impl Iterator<Item = u32> {
-    data.segments().flatten().map(|segment| segment.seq)
-}
-
 /// What kind of work a packet is that is no data.
-fn kind(header: &Header, rest: &[u8]) -> Kind {
-    match Body::parse(header, rest) {
+fn kind(body: &Result<Body<'_>, Malformed>) -> Kind {
+    match body {
         Ok(Body::Ack(ack)) if ack.fields.reason == AckReason::Ping => Kind::Ping,
         Ok(Body::Ack(_)) => Kind::Ack,
         _ => Kind::Other,

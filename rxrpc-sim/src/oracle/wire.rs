@@ -1,21 +1,21 @@
 //! What is seen on the wire: serials, sequence numbers, windows, acknowledgements, sizes.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use rxrpc_proto::Instant;
 use rxrpc_proto::wire::{
-    Ack, AckReason, Body, Data, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType, SECURITY_NONE,
+    Ack, AckReason, Body, Flags, Header, INITIAL_WINDOW, MAX_SACK, PacketType, SECURITY_NONE, Segment,
 };
 
 use super::flight::{Flight, Order};
+use super::seen::{Seen, Sight, at};
 use super::{Allowances, Oracle};
 use crate::coverage::{Coverage, Limit};
 use crate::packet::{NodeId, Packet};
 use crate::scenario::{ElementKind, ElementSpec, EndpointSpec, NodeSpec, Scenario, us};
 
 type Finding = Option<(Oracle, String)>;
+type Formed<'a> = (Seen<'a>, &'a Body<'a>);
 
 /// Largest UDP payload that may be sent while there is no path MTU discovery.
 const LARGEST: usize = 1444;
@@ -209,20 +209,6 @@ struct Connection {
     incarnation: u32,
 }
 
-/// The keys are random enough to be their own hash.
-#[derive(Default)]
-pub(super) struct Plain(u64);
-
-impl Hasher for Plain {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _bytes: &[u8]) {}
-    fn write_u64(&mut self, n: u64) {
-        self.0 = (n ^ (n >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// How many connections a node has had as a server since it started, and for how many it surely has room.
 #[derive(Clone, Copy, Debug)]
 struct Room {
@@ -242,7 +228,7 @@ impl Room {
 pub(super) struct Wire {
     /// A damaged packet has reached a node: nothing of content is promised from here on.
     pub(super) tainted: bool,
-    connections: HashMap<u64, Connection, BuildHasherDefault<Plain>>,
+    connections: Vec<Connection>,
     /// By node.
     incarnations: Vec<u32>,
     windows: Vec<u32>,
@@ -251,15 +237,11 @@ pub(super) struct Wire {
     answers_within: Option<Duration>,
 }
 
-pub(super) fn key(header: &Header) -> u64 {
-    u64::from(header.epoch) << 32 | u64::from(header.connection_id())
-}
-
 impl Wire {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Wire {
             tainted: false,
-            connections: HashMap::default(),
+            connections: Vec::new(),
             incarnations: vec![0; scenario.nodes.len()],
             answers_within: answers_within(scenario),
             windows: scenario.nodes.iter().map(|n| n.endpoint.window).collect(),
@@ -268,8 +250,9 @@ impl Wire {
     }
 
     /// The server says that nothing is here of a call: has it had the time to forget its connection?
-    fn may_have_forgotten(&self, now: Instant, header: &Header, allow: &Allowances) -> bool {
-        let alive = self.connections.get(&key(header)).and_then(|connection| connection.sides[1].alive);
+    fn may_have_forgotten(&self, now: Instant, place: Option<usize>, allow: &Allowances) -> bool {
+        let known = place.and_then(|place| self.connections.get(place));
+        let alive = known.and_then(|connection| connection.sides[1].alive);
         alive.is_some_and(|at| now - at >= allow.kept)
     }
 
@@ -283,10 +266,10 @@ impl Wire {
         self.rooms[usize::from(node)].had = 0;
     }
 
-    fn connection(&mut self, header: &Header, server: Option<NodeId>) -> &mut Connection {
+    fn connection(&mut self, place: usize, server: Option<NodeId>) -> &mut Connection {
         // Made only where it is new: it takes some kilobytes.
         let new = || Connection { sides: [Side::NEW; 2], server: None, incarnation: 0 };
-        let connection = self.connections.entry(key(header)).or_insert_with(new);
+        let connection = at(&mut self.connections, place, new);
         if let Some(server) = server {
             let incarnation = self.incarnations.get(usize::from(server)).copied().unwrap_or(0);
             if connection.server != Some(server) || connection.incarnation != incarnation {
@@ -305,32 +288,33 @@ impl Wire {
         &mut self,
         now: Instant,
         from: NodeId,
-        packet: &Packet,
+        (packet, seen): Sight<'_>,
         allow: &mut Allowances,
         coverage: &mut Coverage,
     ) -> Finding {
-        let (header, body) = match parse(packet) {
-            Ok(Some(parsed)) => parsed,
+        let (seen, body) = match check_form(packet, seen) {
+            Ok(Some(checked)) => checked,
             Ok(None) => return None,
             Err(finding) => return Some(finding),
         };
+        let Seen { header, place, .. } = seen;
         if header.serial == 0 {
-            allow.forgot |= matches!(body, Body::Ack(_)) && self.may_have_forgotten(now, &header, allow);
-            return check_stateless(&header, &body);
+            allow.forgot |= matches!(body, Body::Ack(_)) && self.may_have_forgotten(now, place, allow);
+            return check_stateless(header, body);
         }
         let tainted = self.tainted;
         let window = self.windows.get(usize::from(from)).copied().unwrap_or(0);
         let from_client = header.from_client();
-        let connection = self.connection(&header, (!from_client).then_some(from));
+        let connection = self.connection(place?, (!from_client).then_some(from));
         let side = &mut connection.sides[usize::from(!from_client)];
-        let jump = side.on_serial(now, &header, allow);
+        let jump = side.on_serial(now, header, allow);
         let lane = &mut side.lanes[header.channel()];
         lane.answered |= lane.reply_end.is_some();
         if header.call_number > lane.call {
             *lane = Lane::new(header.call_number);
         }
         let old_call = header.call_number < lane.call;
-        let found = if old_call { None } else { check_anyway(lane, &body, from_client) };
+        let found = if old_call { None } else { check_anyway(lane, seen, body) };
         allow.forgot |= jump == Jump::Forgot;
         if tainted || found.is_some() {
             return found;
@@ -343,14 +327,15 @@ impl Wire {
             Body::Data(data) => {
                 // A client that was moved to a newer service heeds no acknowledgement of a server that has forgotten
                 // that.
-                let finding = check_data(lane, &data, packet.late || (allow.upgrades && allow.restarts));
+                let again = packet.late || (allow.upgrades && allow.restarts);
+                let finding = seen.judge_segments(data, |segment| check_data(lane, &segment.ok()?, again));
                 if lane.sent + 1 == lane.whole {
                     lane.whole = 0;
                     coverage.limit(Limit::WholeWindow);
                 }
                 finding
             }
-            Body::Ack(ack) => check_ack(lane, &ack, window, coverage),
+            Body::Ack(ack) => check_ack(lane, ack, window, coverage),
             _ => None,
         }
     }
@@ -359,11 +344,12 @@ impl Wire {
         &mut self,
         now: Instant,
         to: NodeId,
-        packet: &Packet,
+        (packet, seen): Sight<'_>,
         coverage: &mut Coverage,
     ) -> Finding {
         self.tainted |= packet.damaged;
-        let (header, rest) = Header::parse(&packet.bytes).ok()?;
+        let seen = seen?;
+        let Seen { header, body, place } = seen;
         coverage.packet(header.packet_type);
         let is_call = matches!(header.packet_type, PacketType::Data | PacketType::Ack | PacketType::Busy);
         // There is one security class: DATA and ACKs of another are dropped, and tell nothing.
@@ -371,11 +357,11 @@ impl Wire {
         if !is_call || foreign {
             return None;
         }
-        let body = Body::parse(&header, rest).ok()?;
+        let body = body.as_ref().ok()?;
         let within = self.answers_within;
         let most = packet.origin.and_then(|from| self.windows.get(usize::from(from)).copied()).unwrap_or(0);
         let from_client = header.from_client();
-        let connection = self.connection(&header, from_client.then_some(to));
+        let connection = self.connection(place?, from_client.then_some(to));
         let side = &mut connection.sides[usize::from(from_client)];
         let aborted = side.aborted;
         let order = Order { own: header.serial, sent: side.serial };
@@ -388,7 +374,7 @@ impl Wire {
                     *lane = Lane::new(header.call_number);
                 }
                 if header.call_number == lane.call {
-                    data.segments().flatten().for_each(|s| lane.arrived.add(s.seq));
+                    (0..seen.whole(data)).for_each(|i| lane.arrived.add(header.seq.wrapping_add(i)));
                 }
             }
             Body::Ack(ack) if header.call_number == lane.call && packet.origin.is_some() => {
@@ -403,7 +389,7 @@ impl Wire {
                     lane.whole = lane.whole.max(edge);
                 }
                 lane.edge = lane.edge.max(edge);
-                lane.flight.on_ack(&ack, order);
+                lane.flight.on_ack(ack, order);
             }
             Body::Busy if header.call_number == lane.call => lane.flight.on_refused(),
             _ => {}
@@ -438,19 +424,19 @@ fn answers_within(scenario: &Scenario) -> Option<Duration> {
     all_free.then(|| us(longest * 2) + Duration::from_millis(20))
 }
 
-/// What a packet is, and of which form it must be. None if it is of no connection.
-fn parse(packet: &Packet) -> Result<Option<(Header, Body<'_>)>, (Oracle, String)> {
+/// What a packet is, which must be of the right form, and where its connection is. None if it is of no connection.
+fn check_form<'a>(packet: &Packet, seen: Option<Seen<'a>>) -> Result<Option<Formed<'a>>, (Oracle, String)> {
     let wrong = |text: String| Err((Oracle::Format, text));
-    let Ok((header, rest)) = Header::parse(&packet.bytes) else {
+    let Some(seen) = seen else {
         return wrong("a packet without a header".into());
     };
     if packet.bytes.len() > LARGEST {
         return wrong(format!("{} bytes in a packet", packet.bytes.len()));
     }
-    match Body::parse(&header, rest) {
-        _ if matches!(header.packet_type, PacketType::Version) => Ok(None),
-        Ok(_) if header.packet_type == PacketType::Debug => Ok(None),
-        Ok(body) => Ok(Some((header, body))),
+    match seen.body {
+        _ if seen.header.packet_type == PacketType::Version => Ok(None),
+        Ok(_) if seen.header.packet_type == PacketType::Debug => Ok(None),
+        Ok(body) => Ok(Some((seen, body))),
         Err(e) => wrong(format!("{e}")),
     }
 }
@@ -470,23 +456,26 @@ fn check_stateless(header: &Header, body: &Body<'_>) -> Finding {
 }
 
 /// What must hold whatever was damaged or forged before: the form of packets, and that no storm breaks out.
-fn check_anyway(lane: &mut Lane, body: &Body<'_>, from_client: bool) -> Finding {
+fn check_anyway(lane: &mut Lane, seen: Seen<'_>, body: &Body<'_>) -> Finding {
     match body {
         Body::Data(data) => {
-            for segment in data.segments() {
+            let found = seen.judge_segments(data, |segment| {
                 let Ok(segment) = segment else {
                     return Some((Oracle::Format, "a jumbogram cut short".into()));
                 };
-                let ends_reply = !from_client && segment.flags.contains(Flags::LAST_PACKET);
+                let ends_reply = !seen.header.from_client() && segment.flags.contains(Flags::LAST_PACKET);
                 if ends_reply && segment.flags.contains(Flags::REQUEST_ACK) {
                     let text = "the last packet of a reply asks for an acknowledgement";
                     return Some((Oracle::Format, text.into()));
                 }
                 lane.again += u32::from(segment.seq <= lane.highest);
                 lane.highest = lane.highest.max(segment.seq);
-            }
-            let storm = lane.again > STORM;
-            storm.then(|| (Oracle::Work, format!("{STORM} packets sent again without progress")))
+                None
+            });
+            let storm = found.is_none() && lane.again > STORM;
+            found.or_else(|| {
+                storm.then(|| (Oracle::Work, format!("{STORM} packets sent again without progress")))
+            })
         }
         Body::Ack(ack) => {
             let Some(table) = ack.table() else { return Some((Oracle::Format, "a table cut short".into())) };
@@ -497,37 +486,33 @@ fn check_anyway(lane: &mut Lane, body: &Body<'_>, from_client: bool) -> Finding 
     }
 }
 
-fn check_data(lane: &mut Lane, data: &Data<'_>, again: bool) -> Finding {
-    for segment in data.segments().flatten() {
-        let last = segment.flags.contains(Flags::LAST_PACKET);
-        let seq = segment.seq;
-        let fresh = seq > lane.sent;
-        if fresh {
-            if seq != lane.sent + 1 {
-                return Some((Oracle::Sequence, format!("packet {seq} after {}", lane.sent)));
-            }
-            if lane.last.is_some() {
-                return Some((Oracle::Sequence, format!("packet {seq} after the last one")));
-            }
-            if seq >= lane.edge {
-                return Some((Oracle::Window, format!("packet {seq}, the window ends at {}", lane.edge)));
-            }
-            lane.sent = seq;
-            lane.last = last.then_some(seq);
-            if let Some((flight, most)) = lane.flight.excess(seq, segment.payload.len()) {
-                return Some((Oracle::Window, format!("{flight} packets on their way, {most} may be")));
-            }
-        } else if last != (lane.last == Some(seq)) && !again {
+fn check_data(lane: &mut Lane, segment: &Segment<'_>, again: bool) -> Finding {
+    let last = segment.flags.contains(Flags::LAST_PACKET);
+    let seq = segment.seq;
+    if seq <= lane.sent {
+        if last != (lane.last == Some(seq)) && !again {
             return Some((Oracle::Sequence, format!("packet {seq} changed whether it is the last")));
-        } else if seq < lane.told_first && !again {
+        }
+        if seq < lane.told_first && !again {
             let text = format!("packet {seq} again, acknowledged up to {}", lane.told_first);
             return Some((Oracle::Window, text));
         }
-        if !fresh {
-            lane.flight.on_again(seq, segment.serial);
-        }
+        lane.flight.on_again(seq, segment.serial);
+        return None;
     }
-    None
+    if seq != lane.sent + 1 {
+        return Some((Oracle::Sequence, format!("packet {seq} after {}", lane.sent)));
+    }
+    if lane.last.is_some() {
+        return Some((Oracle::Sequence, format!("packet {seq} after the last one")));
+    }
+    if seq >= lane.edge {
+        return Some((Oracle::Window, format!("packet {seq}, the window ends at {}", lane.edge)));
+    }
+    lane.sent = seq;
+    lane.last = last.then_some(seq);
+    let (flight, most) = lane.flight.excess(seq, segment.payload.len())?;
+    Some((Oracle::Window, format!("{flight} packets on their way, {most} may be")))
 }
 
 fn check_ack(lane: &mut Lane, ack: &Ack<'_>, window: u32, coverage: &mut Coverage) -> Finding {

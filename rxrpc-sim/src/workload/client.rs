@@ -41,8 +41,10 @@ struct ClientCall {
 pub(super) struct Clients {
     calls: Slab<ClientCall>,
     generation: u32,
-    /// Calls of which it is not known yet whether they wait for a channel.
-    fresh: Vec<CallId>,
+    /// Calls of which it is not known yet whether they wait for a channel, with their places in the book.
+    fresh: Vec<(CallId, u32)>,
+    /// Some of them have begun in an earlier turn.
+    waited: bool,
     /// When the last call ended here.
     last_end: Option<Instant>,
 }
@@ -119,9 +121,11 @@ pub(crate) fn options(spec: &CallSpec, tag: u64) -> CallOptions {
 impl App {
     pub(super) fn begin(&mut self, reach: &mut Reach<'_>, what: Begin) {
         let spec = what.spec;
-        let scenario = std::sync::Arc::clone(&self.scenario);
-        let Some(call) = scenario.calls.get(spec as usize) else { return };
+        if spec as usize >= self.scenario.calls.len() {
+            return;
+        }
         self.misuse_endpoint(reach);
+        let call = &self.scenario.calls[spec as usize];
         let generation = (self.clients.generation + 1) & 0x7fff_ffff;
         let slot = self.clients.calls.vacant_key();
         let tag = tag_of(slot, generation);
@@ -131,11 +135,11 @@ impl App {
             Err(error) => return self.begin_refused(reach, what, error),
         };
         self.clients.generation = generation;
-        self.clients.fresh.push(id);
         let idle = self.clients.last_end.map(|end| reach.now - end);
         let (kinds, live) = (&self.kinds[spec as usize], self.clients.calls.len());
         book::count_kinds(&mut reach.world.coverage, kinds, live, idle);
         let Begun { unique, place, writer, reader } = book::begin(reach.world, self.node, spec, call);
+        self.clients.fresh.push((id, place));
         self.clients.calls.insert(ClientCall {
             id,
             what,
@@ -154,11 +158,19 @@ impl App {
         self.write_client(reach, slot);
     }
 
-    /// The endpoint has given its calls the channels that there are.
-    pub(crate) fn count_waiting(&mut self, endpoint: &Endpoint, coverage: &mut Coverage) {
-        for id in self.clients.fresh.drain(..) {
-            if endpoint.call_info(id).is_some_and(|call| has_to_wait(&call)) {
-                count_waiting(coverage, &self.scenario, self.node);
+    /// The endpoint has given its calls the channels that there are, if it `may` by now.
+    pub(crate) fn count_waiting(&mut self, endpoint: &Endpoint, world: &mut World, may: bool) {
+        if !may {
+            self.clients.waited = true;
+            return;
+        }
+        let waited = std::mem::take(&mut self.clients.waited);
+        for (id, place) in self.clients.fresh.drain(..) {
+            // Who has sent something since has a channel, unless it was turned away in between.
+            let has_sent = world.oracles.ledger.record(place).is_some_and(|record| record.heard[0].is_some());
+            let is_known = has_sent && !waited;
+            if !is_known && endpoint.call_info(id).is_some_and(|call| has_to_wait(&call)) {
+                count_waiting(&mut world.coverage, &self.scenario, self.node);
             }
         }
     }
@@ -323,12 +335,15 @@ impl App {
 
     /// The call is over and read: forget it, and make the next one.
     fn client_over(&mut self, reach: &mut Reach<'_>, slot: usize) {
-        let call = self.clients.calls.remove(slot);
+        let call = &self.clients.calls[slot];
         self.clients.last_end = Some(reach.now);
-        let sent = reach.endpoint.call(call.id).is_some_and(|view| view.stats().packets_sent > 0);
+        // There is no reply to a request that was not sent.
+        let sent = call.reader.read > 0
+            || reach.endpoint.call(call.id).is_some_and(|view| view.stats().packets_sent > 0);
         book::count_client_stages(&mut reach.world.coverage, sent, &call.writer, &call.reader);
         reach.endpoint.release(call.id);
         let what = Begin { round: call.what.round + 1, ..call.what };
+        self.clients.calls.remove(slot);
         let spec = &self.scenario.calls[what.spec as usize];
         if self.healed {
             return;

@@ -203,6 +203,10 @@ pub(crate) fn judge_deadline(
     limits: [Micros; 2],
     slack: Duration,
 ) -> Option<String> {
+    // Most calls have no lifetime, and end otherwise.
+    if limits[0] == 0 && !matches!(outcome, Err(CallError::Timeout(_))) {
+        return None;
+    }
     let [lifetime, silence] = limits.map(us);
     let early = match outcome {
         Err(CallError::Timeout(TimeoutKind::Lifetime)) => after < lifetime,

@@ -178,12 +178,17 @@ impl App {
     }
 
     fn on_served_ended(&mut self, reach: &mut Reach<'_>, slot: usize) {
-        let call = self.servers.calls.remove(slot);
+        let call = &self.servers.calls[slot];
         let outcome = reach.endpoint.call(call.id).and_then(|view| view.outcome());
         reach.endpoint.release(call.id);
-        let Some(outcome) = outcome else {
-            return self.broken(reach, "a call has ended without an outcome");
-        };
+        match outcome {
+            Some(outcome) => self.served_call_ended(reach, call, outcome),
+            None => self.broken(reach, "a call has ended without an outcome"),
+        }
+        self.servers.calls.remove(slot);
+    }
+
+    fn served_call_ended(&self, reach: &mut Reach<'_>, call: &ServedCall, outcome: Outcome) {
         reach.world.coverage.outcome(&outcome);
         book::count_served_stages(&mut reach.world.coverage, call.writer.as_ref());
         let word = 7 | u64::from(outcome.is_ok()) << 8;
@@ -194,7 +199,7 @@ impl App {
         let late = reach.world.oracles.ledger.judge_late_end(call.place, reach.now, self.told_within);
         self.report(reach, late);
         if !reach.world.oracles.is_tainted() {
-            self.judge_times(reach, &call, outcome);
+            self.judge_times(reach, call, outcome);
         }
         let finding = reach.world.oracles.ledger.end_server(call.place, outcome, ends, tainted);
         self.report(reach, finding);

@@ -3,6 +3,7 @@
 use rxrpc_proto::wire::{AckFields, emit_ack};
 
 use super::*;
+use crate::oracle::seen::Connections;
 use crate::packet::inside;
 
 const CLIENT: NodeId = 1;
@@ -10,6 +11,7 @@ const SERVER: NodeId = 0;
 
 /// The oracle of a server and a client, and what it is told.
 struct Bench {
+    connections: Connections,
     wire: Wire,
     allow: Allowances,
     coverage: Coverage,
@@ -20,6 +22,7 @@ impl Bench {
     fn new() -> Self {
         let scenario = Scenario { nodes: vec![NodeSpec::default(); 2], ..Scenario::default() };
         Bench {
+            connections: Connections::default(),
             wire: Wire::new(&scenario),
             allow: Allowances { kept: Duration::from_secs(20), ..Allowances::of(&scenario) },
             coverage: Coverage::default(),
@@ -30,7 +33,10 @@ impl Bench {
     /// A node sends it. What is wrong?
     fn send(&mut self, from: NodeId, bytes: Vec<u8>) -> Option<Oracle> {
         let packet = packet(from, bytes);
-        let found = self.wire.on_sent(self.now, from, &packet, &mut self.allow, &mut self.coverage);
+        let (header, rest) = Header::parse(&packet.bytes).expect("a header");
+        let (body, place) = (Body::parse(&header, rest), self.connections.of_sent(&header));
+        let sight = (&packet, Some(Seen { header: &header, body: &body, place }));
+        let found = self.wire.on_sent(self.now, from, sight, &mut self.allow, &mut self.coverage);
         found.map(|(oracle, _)| oracle)
     }
 
@@ -39,7 +45,10 @@ impl Bench {
         let bytes = data(CLIENT, 1, 1, Flags::LAST_PACKET);
         assert_eq!(self.send(CLIENT, bytes.clone()), None);
         let packet = packet(CLIENT, bytes);
-        assert_eq!(self.wire.on_delivered(self.now, SERVER, &packet, &mut self.coverage), None);
+        let (header, rest) = Header::parse(&packet.bytes).expect("a header");
+        let (body, place) = (Body::parse(&header, rest), self.connections.of_delivered(&header));
+        let sight = (&packet, Some(Seen { header: &header, body: &body, place }));
+        assert_eq!(self.wire.on_delivered(self.now, SERVER, sight, &mut self.coverage), None);
     }
 
     fn pass(&mut self, secs: u64) {
