@@ -130,21 +130,20 @@ impl SendBuffer {
         let mut offset = offset;
         let mut left = len;
         let queue = &self.pieces.queue;
-        let first = if queue.len() > 1 {
-            queue.partition_point(|(at, _)| *at <= offset).saturating_sub(1)
-        } else {
-            0
+        let mut next = match queue.len() {
+            0 | 1 => 0,
+            _ => queue.partition_point(|(at, _)| *at <= offset).saturating_sub(1),
         };
-        for (at, piece) in queue.range(first..) {
-            if left == 0 {
-                return;
-            }
+        while left > 0
+            && let Some((at, piece)) = queue.get(next)
+        {
             let skip = usize::try_from(offset.saturating_sub(*at)).unwrap_or(usize::MAX);
             let bytes = piece.as_slice().get(skip..).unwrap_or_default();
             let taken = bytes.get(..left).unwrap_or(bytes);
             out.extend_from_slice(taken);
             offset += taken.len() as u64;
             left -= taken.len();
+            next += 1;
         }
     }
 

@@ -44,8 +44,10 @@ impl Deadlines {
 
     /// The call begins to live.
     pub(crate) fn start(&mut self, now: Instant) {
-        let started = *self.started.get_or_insert(now);
-        self.lifetime = self.lifetime_after.map(|after| started + after);
+        if self.started.is_none() {
+            self.started = Some(now);
+            self.lifetime = self.lifetime_after.map(|after| now + after);
+        }
     }
 
     /// The client may take its time anew within its request.

@@ -169,15 +169,15 @@ impl Endpoint {
         if call.state.is_live() || !call.released {
             return;
         }
-        let peer = call.peer;
-        self.unwait(key);
-        if let Some(call) = self.calls.get_mut(key) {
-            call.recv.clear();
+        let (peer, charged, waits) = (call.peer, call.charged, !call.is_accepted());
+        if waits {
+            self.unwait(key);
         }
-        self.recharge(key);
         self.calls.remove(key);
         self.timers.set(TimerKey::Call(key), None);
+        self.unread = self.unread.saturating_sub(charged);
         if let Some(peer) = self.peers.get_mut(peer as usize) {
+            peer.unread = peer.unread.saturating_sub(charged);
             peer.calls = peer.calls.saturating_sub(1);
         }
         self.peer_unused(peer);
