@@ -62,6 +62,11 @@ impl Endpoint {
         if call.write_blocked && call.send.packets.is_empty() {
             call.send.flush();
         }
+        if call.state == State::Queued {
+            // Nothing of it is on its way, and nothing can go out.
+            let deadline = call.next_deadline();
+            return self.set_timer(TimerKey::Call(key), deadline);
+        }
         if call.state == State::AckRequest && call.send.has_unsent() {
             call.state = State::SendReply;
         }

@@ -181,28 +181,55 @@ impl Reader {
             }
             self.paused = None;
         }
+        if !self.has_head() {
+            return self.read_head(now, view);
+        }
         match view.read_chunk(self.most()) {
             Ok(Some(bytes)) => {
                 if !self.check(&bytes) {
                     return Some(Stop::Wrong(self.read));
                 }
-                if self.plan.read_pause > 0 && self.has_head() {
-                    self.paused = Some(now + us(self.plan.read_pause));
-                }
+                self.pause(now);
                 None
             }
             Ok(None) => {
                 self.at_end = true;
                 Some(Stop::Done)
             }
-            Err(error) => {
-                self.refusal = Some(error);
-                Some(match error {
-                    ReadError::Blocked => Stop::Blocked,
-                    ReadError::Ended(_) => Stop::Over,
-                    _ => Stop::Unexpected,
-                })
+            Err(error) => Some(self.refused(error)),
+        }
+    }
+
+    /// The head is small, and copied out; the rest comes in pieces.
+    fn read_head(&mut self, now: Instant, view: &mut CallMut<'_>) -> Option<Stop> {
+        let most = self.most();
+        let at = self.read as usize;
+        match view.read(&mut self.head[at..at + most]) {
+            Ok((0, _)) => {
+                self.at_end = true;
+                Some(Stop::Done)
             }
+            Ok((n, _)) => {
+                self.read += n as u64;
+                self.pause(now);
+                None
+            }
+            Err(error) => Some(self.refused(error)),
+        }
+    }
+
+    fn pause(&mut self, now: Instant) {
+        if self.plan.read_pause > 0 && self.has_head() {
+            self.paused = Some(now + us(self.plan.read_pause));
+        }
+    }
+
+    fn refused(&mut self, error: ReadError) -> Stop {
+        self.refusal = Some(error);
+        match error {
+            ReadError::Blocked => Stop::Blocked,
+            ReadError::Ended(_) => Stop::Over,
+            _ => Stop::Unexpected,
         }
     }
 
