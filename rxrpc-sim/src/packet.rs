@@ -152,12 +152,12 @@ pub fn stranger(n: u32, ipv6: bool) -> SocketAddr {
 /// The node that an address, one of its own or its translator's, belongs to.
 #[must_use]
 pub fn node_at(addr: &SocketAddr) -> Option<NodeId> {
-    match addr.ip() {
-        IpAddr::V4(ip) => match ip.octets() {
+    match addr {
+        SocketAddr::V4(addr) => match addr.ip().octets() {
             [10, 0..=2, high, low] => u16::from_be_bytes([high, low]).checked_sub(1),
             _ => None,
         },
-        IpAddr::V6(ip) => match ip.segments() {
+        SocketAddr::V6(addr) => match addr.ip().segments() {
             [0xfd00..=0xfd02, .., node] => node.checked_sub(1),
             _ => None,
         },

@@ -85,8 +85,17 @@ impl Queue {
         self.next().map(|(entry, _)| Instant::from_nanos(entry.at))
     }
 
-    pub(crate) fn pop(&mut self) -> Option<(Instant, Happening)> {
-        let (_, in_line) = self.next()?;
+    #[cfg(test)]
+    fn pop(&mut self) -> Option<(Instant, Happening)> {
+        self.pop_by(Instant::FAR_FUTURE)
+    }
+
+    /// The next thing that happens, if it does by then.
+    pub(crate) fn pop_by(&mut self, limit: Instant) -> Option<(Instant, Happening)> {
+        let (next, in_line) = self.next()?;
+        if next.at > limit.as_nanos() {
+            return None;
+        }
         let entry = if in_line { self.line.pop_front() } else { self.heap.pop().map(|Reverse(e)| e) };
         entry.map(|e| (Instant::from_nanos(e.at), e.what))
     }

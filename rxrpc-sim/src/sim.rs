@@ -102,6 +102,8 @@ pub struct Sim {
     /// By sender and receiver: what a packet passes, the receiver last.
     chains: Vec<Vec<Hop>>,
     phase: Phase,
+    /// When all faults end.
+    heals_at: Instant,
     liveness: Liveness,
     events: u64,
     at_once: u64,
@@ -128,6 +130,7 @@ impl Sim {
         let chains = lay_links(&scenario, &mut elements);
         let wakes = vec![None; elements.len()];
         let mut sim = Sim {
+            heals_at: Instant::ORIGIN + us(scenario.heal_at),
             liveness: Liveness::default(),
             scenario,
             world,
@@ -234,17 +237,17 @@ impl Sim {
             return self.end();
         }
         self.check_phase();
-        let next = self.world.queue.next_at();
         let limit = self.phase_end();
-        if next.is_none_or(|at| at > limit) {
-            return self.end_phase(limit);
-        }
-        self.happen() || self.end_phase(limit)
+        self.happen_by(limit) || self.end_phase(limit)
     }
 
     /// Let the next thing in the queue happen, whatever the phase. False if there is none.
     pub(crate) fn happen(&mut self) -> bool {
-        let Some((at, what)) = self.world.queue.pop() else { return false };
+        self.happen_by(Instant::FAR_FUTURE)
+    }
+
+    fn happen_by(&mut self, limit: Instant) -> bool {
+        let Some((at, what)) = self.world.queue.pop_by(limit) else { return false };
         self.count(at);
         match what {
             Happening::Packet(key) => self.dispatch(key),
@@ -435,7 +438,7 @@ impl Sim {
 
     fn phase_end(&self) -> Instant {
         match self.phase {
-            Phase::Faults => Instant::ORIGIN + us(self.scenario.heal_at),
+            Phase::Faults => self.heals_at,
             Phase::Healed => self.liveness.deadline(),
             Phase::Draining | Phase::Over => self.liveness.drained_by(),
         }

@@ -13,6 +13,8 @@ pub(crate) struct Run {
     pub(crate) stride: usize,
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// The last one is shorter: no other follows it.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -45,13 +47,14 @@ impl Inbox {
             && run.ecn == ecn
             && !datagram.is_empty()
             && datagram.len() <= run.stride
-            && (run.end - run.start).is_multiple_of(run.stride)
+            && !run.closed
             && end - run.start <= 65_507
         {
             run.end = end;
+            run.closed = datagram.len() < run.stride;
             return true;
         }
-        self.runs.push(Run { src, ecn, stride: datagram.len(), start, end });
+        self.runs.push(Run { src, ecn, stride: datagram.len(), start, end, closed: false });
         true
     }
 

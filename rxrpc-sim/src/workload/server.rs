@@ -107,18 +107,23 @@ impl App {
         };
         let wait = spec.accept_after;
         let unwelcome = self.servers.arrivals.is_unwelcome(spec);
-        let place = self.servers.waiting.insert(Waiting { id, service, unwelcome }) as u32;
+        let waiting = Waiting { id, service, unwelcome };
         if wait == 0 || self.healed {
-            self.accept_waiting(reach, place);
-        } else {
-            reach.world.coverage.stage(CallStage::Waiting);
-            self.alarms.set(reach.now + us(wait), Alarm::Accept(place));
+            return self.accept(reach, &waiting);
         }
+        let place = self.servers.waiting.insert(waiting) as u32;
+        reach.world.coverage.stage(CallStage::Waiting);
+        self.alarms.set(reach.now + us(wait), Alarm::Accept(place));
     }
 
     pub(super) fn accept_waiting(&mut self, reach: &mut Reach<'_>, place: u32) {
-        let Some(waiting) = self.servers.waiting.try_remove(place as usize) else { return };
-        let Waiting { id, service, unwelcome } = waiting;
+        if let Some(waiting) = self.servers.waiting.try_remove(place as usize) {
+            self.accept(reach, &waiting);
+        }
+    }
+
+    fn accept(&mut self, reach: &mut Reach<'_>, waiting: &Waiting) {
+        let Waiting { id, service, unwelcome } = *waiting;
         let spec = self.servers.services.iter().find(|s| s.service == service);
         let Some(spec) = spec.cloned() else { return };
         if unwelcome && !self.healed {

@@ -6,6 +6,9 @@ use rxrpc_proto::{CallMut, Instant, ReadError, WriteError};
 use super::pattern;
 use crate::scenario::{Transfer, us};
 
+/// A request that is no longer and has no pauses is written at once, with its head.
+const SMALL: usize = 256;
+
 /// What a writer or a reader stopped for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
@@ -118,6 +121,15 @@ impl Writer {
     }
 
     fn write(&self, view: &mut CallMut<'_>) -> Result<usize, WriteError> {
+        let len = self.plan.len as usize;
+        let is_whole = self.written == 0 && self.plan.write == 0 && !self.plan.flush;
+        if is_whole && self.head_len > 0 && self.plan.len > self.head_len && self.plan.len <= SMALL as u64 {
+            // As who puts a small request together before it is written.
+            let (mut all, head) = ([0; SMALL], self.head_len as usize);
+            all[..head].copy_from_slice(&self.head[..head]);
+            all[head..len].copy_from_slice(pattern::piece(self.key, self.head_len, len - head));
+            return view.write(&all[..len]);
+        }
         match self.piece() {
             Piece::Copied(bytes) => view.write(bytes),
             Piece::Shared(mut bytes) => view.write_bytes(&mut bytes),
