@@ -80,6 +80,10 @@ pub struct Limits {
     pub unvalidated_connections: usize,
     /// The same, for one peer address. The oldest unused one makes room; else the packet is dropped.
     pub unvalidated_per_peer: usize,
+    /// Service connections that had to make room and whose call numbers are remembered for
+    /// [`Timing::unvalidated_life`], so that a late packet does not begin a call of theirs again. Each takes up to 400
+    /// bytes. One more, and the oldest is forgotten.
+    pub evicted_connections: usize,
     /// Received bytes that the application has not read, one call. The window closes. A few packets are always
     /// taken.
     pub receive_per_call: usize,
@@ -111,6 +115,7 @@ impl Default for Limits {
             service_connections: 1_000_000,
             unvalidated_connections: 1_024,
             unvalidated_per_peer: 16,
+            evicted_connections: 65_536,
             receive_per_call: 8 * MIB,
             receive_per_peer: 64 * MIB,
             receive_total: 256 * MIB,

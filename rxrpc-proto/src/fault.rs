@@ -67,6 +67,8 @@ call_faults! {
     NoRoom => "no room for the call",
     /// A new service connection beyond its limit.
     NoRoomForConnection => "no room for the connection",
+    /// DATA or a PING of a call whose connection had to make room for another.
+    EvictedCall => "packet of a call whose connection made room for another",
     /// A new call whose first packet to arrive lies beyond the window: the rest of an old call.
     MidCallStart => "packet from the middle of an unknown call",
     /// Row 22: the security index is not the connection's.

@@ -94,6 +94,8 @@ pub struct LimitStats {
     pub unvalidated_connections: u64,
     /// A connection of the same peer had to make room, or there was none to do so.
     pub unvalidated_per_peer: u64,
+    /// A connection that had made room was forgotten before its time, to remember another one.
+    pub evicted_connections: u64,
     /// An ACK offered no window, for the call itself holds too much.
     pub receive_per_call: u64,
     /// An ACK offered no window, for the calls of the peer hold too much.
@@ -133,6 +135,8 @@ pub struct EndpointStats {
     pub client_connections: usize,
     /// Of the service connections, those whose peer has not proved its address.
     pub unvalidated_connections: usize,
+    /// Connections that are gone, for they had to make room, and whose call numbers are remembered.
+    pub evicted_connections: usize,
     /// Peers that are remembered.
     pub peers: usize,
     /// Bytes received and not read.
@@ -157,6 +161,7 @@ impl Default for EndpointStats {
             connections: 0,
             client_connections: 0,
             unvalidated_connections: 0,
+            evicted_connections: 0,
             peers: 0,
             unread: 0,
             unacknowledged: 0,

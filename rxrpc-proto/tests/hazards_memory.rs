@@ -59,3 +59,26 @@ fn h1_a_byte_held_does_not_hold_the_memory_around_it() {
     assert!((5_000..20_000).contains(&counted), "{counted}");
     assert!(grown < 200_000, "{grown} bytes are held for {counted} that are counted");
 }
+
+/// Strangers who push each other out, far more than are remembered.
+#[test]
+fn h5_what_is_remembered_of_connections_that_made_room_is_bounded() {
+    const REMEMBERED: usize = 10_000;
+    let mut raw = Raw::with(|config| {
+        config.validate_peers = true;
+        config.limits.unvalidated_connections = 1;
+        config.limits.evicted_connections = REMEMBERED;
+    });
+    let mut ask = |n: u32| {
+        raw.give(&from_client(PacketType::Data).cid(4 * n).last().body(b"ask"));
+        let call = raw.accept();
+        raw.end.release(call);
+        raw.poll();
+        raw.events();
+    };
+    (0..100).for_each(&mut ask);
+    let before = held();
+    (100..4 * REMEMBERED as u32).for_each(&mut ask);
+    let each = (held() - before) / REMEMBERED as isize;
+    assert!((100..400).contains(&each), "{each} bytes for each");
+}

@@ -480,9 +480,9 @@ impl Sim {
                 self.dispatch_ready();
                 true
             }
-            // Bytes that nobody saw change may say that all has arrived when it has not; and where there is no room
-            // for a peer's second connection, the two may push each other out for ever.
-            Phase::Healed if self.world.oracles.is_tainted() || self.world.oracles.allow.eviction => {
+            // Bytes that nobody saw change may say that all has arrived when it has not; and connections for which
+            // there is no room may push each other out for ever, if it is forgotten which calls they had.
+            Phase::Healed if self.world.oracles.is_tainted() || self.world.oracles.allow.overflow => {
                 self.end()
             }
             Phase::Healed => {

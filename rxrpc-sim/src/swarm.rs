@@ -60,6 +60,8 @@ pub fn scenario(seed: u64) -> Scenario {
         insiders(&mut rng, &mut scenario);
     }
     strange(&mut streams.stream("swarm-strange", 0), &mut scenario);
+    let mut rng = streams.stream("swarm-evicted", 0);
+    scenario.nodes.iter_mut().for_each(|n| seldom(&mut rng, &mut n.endpoint.evicted_connections, &[0, 1, 3]));
     scenario
 }
 

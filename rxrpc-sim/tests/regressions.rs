@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 12] = [
+const KEPT: [(&str, Make); 13] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -25,6 +25,7 @@ const KEPT: [(&str, Make); 12] = [
     ("a time-out that sent nothing after a jump of the clock", a_time_out_that_sent_nothing),
     ("acknowledgements held back for want of a proof", acknowledgements_held_back),
     ("an hour measured as a round trip", an_hour_as_a_round_trip),
+    ("a request executed again when its connection had made room", executed_again),
 ];
 
 #[test]
@@ -295,6 +296,23 @@ fn an_hour_as_a_round_trip() -> Scenario {
     call(&mut s, [17, 2, 0], 1_593_705, 88).retry_busy = true;
     let kind = ActionKind::Jump { by: 3_600_000_000 };
     s.actions.push(Action { id: 1, at: 7_147_012, node: 2, kind });
+    s
+}
+
+fn executed_again() -> Scenario {
+    let mut s = base(1_101_224, 2, 20_000, 29_404);
+    s.nodes.iter_mut().for_each(|node| node.ipv6 = true);
+    s.nodes[0].endpoint.service_connections = 3;
+    s.nodes[1].endpoint.rto_initial = 50_000;
+    let narrow = MtuSpec { mtu: 576, report: true, fragment: true, fragment_loss: 0.0 };
+    link(&mut s, [1, 0, 1], 60_000, vec![(2, ElementKind::Mtu(narrow))]);
+    call(&mut s, [1, 1, 0], 0, 0);
+    call(&mut s, [2, 1, 0], 0, 0);
+    call(&mut s, [3, 1, 0], 0, 0).exclusive = true;
+    call(&mut s, [4, 1, 0], 1, 0).upgrade = true;
+    call(&mut s, [5, 1, 0], 1, 0);
+    call(&mut s, [6, 1, 0], 0, 317);
+    call(&mut s, [7, 1, 0], 1, 8).reply.len = 1_665;
     s
 }
 

@@ -106,6 +106,7 @@ fn config(input: &mut Input<'_>) -> (Config, usize) {
         service_connections: 6,
         unvalidated_connections: 4,
         unvalidated_per_peer: 3,
+        evicted_connections: 2,
         receive_per_call: 16 * 1024,
         receive_per_peer: 24 * 1024,
         receive_total: 40 * 1024,

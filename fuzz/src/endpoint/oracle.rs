@@ -125,6 +125,7 @@ impl World {
         let service = stats.connections - stats.client_connections;
         assert!(service <= limits.service_connections, "{service} service connections");
         assert!(stats.unvalidated_connections <= limits.unvalidated_connections.min(service));
+        assert!(stats.evicted_connections <= limits.evicted_connections);
         assert!(stats.client_connections <= self.begun);
         assert!(stats.peers <= self.addresses.len(), "{} peers", stats.peers);
         assert!(stats.unacknowledged <= limits.send_total, "{} written", stats.unacknowledged);

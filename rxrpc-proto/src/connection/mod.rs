@@ -247,6 +247,15 @@ impl Connection {
         self.channels.get_mut(index)
     }
 
+    /// It had to go, and is back: these calls of its channels, and those before them, are over.
+    pub(crate) fn resume(&mut self, calls: [u32; CHANNELS]) {
+        for (channel, number) in self.channels.iter_mut().zip(calls) {
+            channel.counter = number;
+            let ending = Ending::Aborted(AbortCode::RX_CALL_DEAD);
+            channel.last = (number > 0).then_some(Terminal { number, ending });
+        }
+    }
+
     /// Keys of the calls that live on it.
     pub(crate) fn calls(&self) -> SmallVec<[u32; CHANNELS]> {
         self.channels.iter().filter_map(|c| c.call).collect()

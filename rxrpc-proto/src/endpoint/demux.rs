@@ -8,7 +8,7 @@ use super::{Endpoint, Path, Segments};
 use crate::error::{CallError, NetworkError};
 use crate::fault::Fault;
 use crate::time::Instant;
-use crate::wire::{AbortCode, Body, Header, Malformed, Version};
+use crate::wire::{AbortCode, AckReason, Body, Header, Malformed, Version};
 
 /// A client that the network says is gone may be heard from a new address for this long.
 const CLIENT_MAY_MOVE: Duration = Duration::from_secs(2);
@@ -117,6 +117,8 @@ impl Endpoint {
         match (self.service_index.get(&key).copied(), body) {
             (Some(key), _) => self.on_connection(now, path, key, header, body),
             (None, Body::Data(_)) => self.on_new_connection(now, path, header, body, len),
+            (None, Body::Ack(ack))
+                if ack.fields.reason == AckReason::Ping && self.refuse_evicted(now, path, header) => {}
             // No answer to an ACK: QUIRKS.md#unknown-call-acks.
             (None, Body::Ack(_) | Body::Abort(_)) => self.fault(Fault::NoServiceConnection),
             (None, _) => {

@@ -6,7 +6,6 @@ use super::service::Unvalidated;
 use super::{Endpoint, Path};
 use crate::call::{CallInit, Place, Side, State};
 use crate::connection::{Connection, ConnectionInit, Role};
-use crate::error::CallError;
 use crate::event::CallId;
 use crate::fault::Fault;
 use crate::peer::DATAGRAM_COST;
@@ -29,8 +28,13 @@ impl Endpoint {
         body: &Body<'_>,
         len: usize,
     ) {
+        if self.refuse_evicted(now, path, header) {
+            return;
+        }
         let service = self.service_of(header);
-        if let Err(fault) = self.admit(path, header, service).and_then(|()| self.make_room(now, path)) {
+        let id = ServiceKey::new(path.peer, header.epoch, header.connection_id());
+        let before = self.evicted.find(now, &id);
+        if let Err(fault) = self.admit(path, header, service) {
             return self.refuse(now, path, header, fault, true);
         }
         let known = self.known_peer(&path.peer).is_some();
@@ -39,7 +43,19 @@ impl Endpoint {
             // The datagram came before the peer was known.
             p.validation.on_received(len);
         }
+        // It leaves its place to the one that makes room for it.
+        self.evicted.remove(&id);
+        if let Err(fault) = self.make_room(now, path, peer) {
+            if let Some(calls) = before {
+                self.remember_evicted(now, id, calls);
+            }
+            self.peer_unused(peer);
+            return self.refuse(now, path, header, fault, true);
+        }
         let connection = self.insert_service_connection(now, path, peer, header, service);
+        if let (Some(calls), Some(c)) = (before, self.connections.get_mut(connection as usize)) {
+            c.resume(calls);
+        }
         self.start_call(now, path, connection, header, body);
     }
 
@@ -128,10 +144,23 @@ impl Endpoint {
         }
     }
 
+    /// Make room for a connection of `peer`. If only those that make room use it, it stays nonetheless: what it was
+    /// sent because of this datagram must not be forgotten.
+    fn make_room(&mut self, now: Instant, path: &Path, peer: u32) -> Result<(), Fault> {
+        if let Some(p) = self.peers.get_mut(peer as usize) {
+            p.users += 1;
+        }
+        let room = self.keep_limits(now, path);
+        if let Some(p) = self.peers.get_mut(peer as usize) {
+            p.users = p.users.saturating_sub(1);
+        }
+        room
+    }
+
     /// Keep the limits of service connections; the oldest that is not validated makes room.
-    fn make_room(&mut self, now: Instant, path: &Path) -> Result<(), Fault> {
+    fn keep_limits(&mut self, now: Instant, path: &Path) -> Result<(), Fault> {
         if !self.is_trusted(now, path) {
-            self.make_room_for_peer(path)?;
+            self.make_room_for_peer(now, path)?;
             if self.unvalidated.count() >= self.config.limits.unvalidated_connections {
                 self.stats.limits.unvalidated_connections += 1;
                 self.evict_oldest(now)?;
@@ -147,7 +176,7 @@ impl Endpoint {
 
     /// Of the connections of one peer that are not validated, the oldest unused one makes room. Calls are not
     /// ended for it: the packet is dropped and comes again, perhaps after a proof.
-    fn make_room_for_peer(&mut self, path: &Path) -> Result<(), Fault> {
+    fn make_room_for_peer(&mut self, now: Instant, path: &Path) -> Result<(), Fault> {
         let Some(peer) = self.known_peer(&path.peer).and_then(|key| self.peers.get(key as usize)) else {
             return Ok(());
         };
@@ -160,7 +189,7 @@ impl Endpoint {
             (c.role == (Role::Service { validated: false }) && c.is_idle()).then_some((c.created, *key))
         });
         let (_, key) = unused.min().ok_or(Fault::NoRoomForConnection)?;
-        self.drop_connection(key);
+        self.evict(now, key);
         Ok(())
     }
 
@@ -179,11 +208,7 @@ impl Endpoint {
         };
         let oldest = Unvalidated::oldest(&mut self.unvalidated, is_unvalidated);
         let Some(key) = oldest else { return Err(Fault::NoRoomForConnection) };
-        let calls = self.connections.get(key as usize).map(|c| c.calls()).unwrap_or_default();
-        for call in calls {
-            self.complete(now, call, Err(CallError::LocalAbort(AbortCode::RX_CALL_DEAD)));
-        }
-        self.drop_connection(key);
+        self.evict(now, key);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod deliver;
 mod demux;
 mod emit;
 mod events;
+mod evicted;
 mod incoming;
 mod info;
 mod migrate;
@@ -46,6 +47,7 @@ use crate::stats::EndpointStats;
 use crate::time::Instant;
 use crate::wire::EPOCH_RANDOM;
 use events::Queued;
+use evicted::Evicted;
 use outbox::Outbox;
 use peers::{PeerIndex, ServiceKey};
 use service::{Service, Unvalidated};
@@ -146,6 +148,7 @@ pub struct Endpoint {
     service_index: Table<ServiceKey, u32>,
     client_connections: usize,
     unvalidated: Unvalidated,
+    evicted: Evicted,
     /// Where the search for a free connection id goes on.
     next_connection_id: u32,
 
@@ -193,6 +196,7 @@ impl Endpoint {
         let (a, b, c, d) = (state(), state(), state(), state());
         let timing = &config.timing;
         let bounds = RtoBounds { initial: timing.rto_initial, min: timing.rto_min, max: timing.rto_max };
+        let evicted = Evicted::new(c.clone(), config.limits.evicted_connections, timing.unvalidated_life);
         let outbox = Outbox::new(config.limits.stranger_answers_per_second);
         Endpoint {
             bounds,
@@ -207,6 +211,7 @@ impl Endpoint {
             service_index: Table::with_hasher(c),
             client_connections: 0,
             unvalidated: Unvalidated::default(),
+            evicted,
             next_connection_id,
             bundles: Slab::new(),
             bundle_index: Table::with_hasher(d),
@@ -275,6 +280,7 @@ impl Endpoint {
             connections: self.connections.len(),
             client_connections: self.client_connections,
             unvalidated_connections: self.unvalidated.count(),
+            evicted_connections: self.evicted.count(),
             peers: self.peers.len(),
             unread: self.unread,
             unacknowledged: self.unacknowledged,

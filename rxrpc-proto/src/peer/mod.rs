@@ -42,7 +42,7 @@ pub(crate) struct Peer {
     pub(crate) client_connections: usize,
     /// Of the service connections, those not validated.
     pub(crate) unvalidated: usize,
-    /// Client bundles to it, and questions that wait for it.
+    /// Client bundles to it, questions that wait for it, and a connection of its that is let in.
     pub(crate) users: usize,
     /// Calls with it that exist.
     pub(crate) calls: usize,

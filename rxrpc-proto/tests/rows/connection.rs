@@ -18,6 +18,7 @@ pub(crate) const ROWS: &[fn()] = &[
     row_20_a_closed_endpoint_ends_the_connection,
     row_21_a_call_beyond_the_backlog_gets_busy,
     row_21_a_connection_beyond_its_limit_is_dropped,
+    row_21_a_call_whose_connection_made_room_is_dead,
     row_22_another_security_index_is_dropped,
     row_23_another_service_is_refused,
     row_24_a_second_change_of_service_is_refused,
@@ -222,6 +223,24 @@ fn row_21_a_connection_beyond_its_limit_is_dropped() {
     let sent = raw.give(&from_client(PacketType::Data).cid(CID + 8).last());
     dropped(&raw, &sent, Fault::NoRoomForConnection);
     assert_eq!(raw.end.stats().connections, 2);
+}
+
+#[test]
+fn row_21_a_call_whose_connection_made_room_is_dead() {
+    let late =
+        [from_client(PacketType::Data).last(), from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[])];
+    for packet in late {
+        let mut raw = Raw::with(|config| {
+            config.validate_peers = true;
+            config.limits.unvalidated_connections = 1;
+        });
+        for n in 0..2 {
+            raw.give(&from_client(PacketType::Data).cid(CID + 4 * n).last());
+        }
+        let sent = raw.give(&packet);
+        answered(&raw, &sent, &packet.refusal(1, -1), Fault::EvictedCall);
+        assert_eq!(raw.end.stats().connections, 1);
+    }
 }
 
 #[test]

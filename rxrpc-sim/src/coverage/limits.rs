@@ -18,6 +18,8 @@ pub enum Limit {
     UnvalidatedConnections,
     /// `unvalidated_per_peer`.
     UnvalidatedPerPeer,
+    /// `evicted_connections`.
+    EvictedConnections,
     /// `receive_per_call`.
     ReceivePerCall,
     /// `receive_per_peer`.
@@ -58,13 +60,14 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Limit; 24] = [
+    pub const ALL: [Limit; 25] = [
         Limit::Calls,
         Limit::CallsPerPeer,
         Limit::ConnectionsPerBundle,
         Limit::ServiceConnections,
         Limit::UnvalidatedConnections,
         Limit::UnvalidatedPerPeer,
+        Limit::EvictedConnections,
         Limit::ReceivePerCall,
         Limit::ReceivePerPeer,
         Limit::ReceiveTotal,
@@ -93,6 +96,7 @@ pub(super) const LIMITS: [&str; Limit::ALL.len()] = [
     "service-connections",
     "unvalidated-connections",
     "unvalidated-per-peer",
+    "evicted-connections",
     "receive-per-call",
     "receive-per-peer",
     "receive-total",
@@ -114,11 +118,12 @@ pub(super) const LIMITS: [&str; Limit::ALL.len()] = [
 ];
 
 /// How often an endpoint was at each limit that it counts itself.
-pub(super) fn counted(stats: &LimitStats) -> [(Limit, u64); 10] {
+pub(super) fn counted(stats: &LimitStats) -> [(Limit, u64); 11] {
     let LimitStats {
         service_connections,
         unvalidated_connections,
         unvalidated_per_peer,
+        evicted_connections,
         receive_per_call,
         receive_per_peer,
         receive_total,
@@ -131,6 +136,7 @@ pub(super) fn counted(stats: &LimitStats) -> [(Limit, u64); 10] {
         (Limit::ServiceConnections, service_connections),
         (Limit::UnvalidatedConnections, unvalidated_connections),
         (Limit::UnvalidatedPerPeer, unvalidated_per_peer),
+        (Limit::EvictedConnections, evicted_connections),
         (Limit::ReceivePerCall, receive_per_call),
         (Limit::ReceivePerPeer, receive_per_peer),
         (Limit::ReceiveTotal, receive_total),
@@ -157,6 +163,7 @@ mod tests {
             service_connections,
             unvalidated_connections,
             unvalidated_per_peer,
+            evicted_connections,
             receive_per_call,
             receive_per_peer,
             receive_total,
@@ -174,6 +181,7 @@ mod tests {
             (Limit::ServiceConnections, service_connections),
             (Limit::UnvalidatedConnections, unvalidated_connections),
             (Limit::UnvalidatedPerPeer, unvalidated_per_peer),
+            (Limit::EvictedConnections, evicted_connections),
             (Limit::ReceivePerCall, receive_per_call),
             (Limit::ReceivePerPeer, receive_per_peer),
             (Limit::ReceiveTotal, receive_total),

@@ -138,7 +138,7 @@ impl Ledger {
     }
 
     /// A server's application has the whole request and acts on it. Not for the second time, unless the server has
-    /// started again or has had the time to forget the connection.
+    /// started again or has had the time, or too little room, to remember the connection.
     pub(crate) fn execute(
         &mut self,
         now: Instant,
@@ -149,7 +149,7 @@ impl Ledger {
         let executed = self.executed.get_mut(unique as usize)?;
         let (before, at) = executed.replace((incarnation, now))?;
         let after = now - at;
-        let again = before == incarnation && !allow.eviction && after < allow.kept;
+        let again = before == incarnation && !allow.overflow && after < allow.kept;
         again.then(|| (Oracle::AtMostOnce, format!("call {unique} was executed again after {after:?}")))
     }
 
@@ -208,7 +208,7 @@ impl Ledger {
             }
             Err(CallError::Protocol(fault)) => {
                 let broken = allow.broken_jumbograms && matches!(fault, Fault::Jumbo(_));
-                unless(allow.restarts || allow.eviction || broken, "nobody broke the protocol")
+                unless(allow.restarts || allow.overflow || broken, "nobody broke the protocol")
             }
             // It may be served although BUSY is on its way, if a packet was sent again. But somebody was busy.
             Err(CallError::Busy) => {
@@ -364,7 +364,7 @@ impl<'a> Checks<'a> {
 /// Whether somebody has reason to abort with this code.
 fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<String> {
     let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
-    let lost = allow.restarts || allow.eviction || allow.forgot || allow.rebinding;
+    let lost = allow.restarts || allow.overflow || allow.forgot || allow.rebinding;
     let excuse = match code {
         // A server that forgot the connection may have forgotten the upgrade, or take acknowledgements of the reply
         // that it has forgotten for a fault.
@@ -396,6 +396,18 @@ mod tests {
         assert!(!execute(40, 0), "forgotten");
         assert!(!execute(41, 1), "another server");
         assert!(execute(42, 1));
+    }
+
+    #[test]
+    fn a_call_whose_connection_made_room_is_executed_again_only_if_it_may_have_been_forgotten() {
+        for overflow in [false, true] {
+            let kept = Duration::from_secs(20);
+            let allow = Allowances { kept, eviction: true, overflow, ..Allowances::default() };
+            let mut ledger = Ledger::default();
+            let (unique, _) = ledger.begin(at(0), 0, 1);
+            assert_eq!(ledger.execute(at(1), unique, 0, &allow), None);
+            assert_eq!(ledger.execute(at(2), unique, 0, &allow).is_none(), overflow);
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl Limits<'_> {
             ("calls", stats.calls, spec.calls),
             ("service connections", service, spec.service_connections),
             ("unvalidated connections", stats.unvalidated_connections, spec.unvalidated_connections),
+            ("evicted connections", stats.evicted_connections, spec.evicted_connections),
             ("unread bytes", stats.unread, over),
             ("unacknowledged bytes", stats.unacknowledged, spec.send_total),
         ])

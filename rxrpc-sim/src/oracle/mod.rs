@@ -130,6 +130,8 @@ pub(crate) struct Allowances {
     pub(crate) rebinding: bool,
     /// A server may have forgotten connections whose calls lived: it has had more than it has room for.
     pub(crate) eviction: bool,
+    /// A server may have forgotten of such a connection which calls it had: there were more than it remembers.
+    pub(crate) overflow: bool,
     /// No server forgets a connection sooner than this after its last call was over.
     pub(crate) kept: Duration,
     /// A server was seen to have forgotten a connection, after that time, and to begin it anew.
@@ -352,7 +354,9 @@ impl Oracles {
         let seen = read.as_ref().ok().map(|(header, _)| (header, place(header)));
         let sight = (packet, seen.map(|(header, place)| Seen { header, body: &body, place }));
         let found = self.wire.on_delivered(now, to, sight, coverage);
-        self.allow.eviction |= self.wire.is_crowded(to);
+        let (crowded, overflow) = self.wire.crowd(to);
+        self.allow.eviction |= crowded;
+        self.allow.overflow |= overflow;
         if !self.wire.tainted {
             self.found(now, to, found);
             self.timely.on_delivered(now, to, sight, &mut self.ledger);
@@ -419,8 +423,9 @@ impl Oracles {
         if self.wire.tainted || self.allow.injection {
             return true;
         }
-        let Allowances { restarts, eviction, forgot, rebinding, upgrades, narrow, cut, .. } = self.allow;
-        let lost = restarts || eviction || forgot;
+        let Allowances { restarts, eviction, overflow, forgot, rebinding, upgrades, narrow, cut, .. } =
+            self.allow;
+        let lost = restarts || overflow || forgot;
         // No wildcard: whoever adds a fault decides here.
         match fault {
             // Keepalives have the shape of a reply that nobody asked for, and are counted as that.
@@ -455,7 +460,7 @@ impl Oracles {
             Fault::Closed => restarts,
             Fault::NoRoom => self.ledger.is_full(&self.allow),
             // It comes again, perhaps after a proof.
-            Fault::NoRoomForConnection => eviction,
+            Fault::NoRoomForConnection | Fault::EvictedCall => eviction,
             Fault::AddressUnproven => rebinding,
             // Applications call what they like, and go on until they are told.
             Fault::ServiceNotOffered | Fault::ServiceNotOfferedLate => true,

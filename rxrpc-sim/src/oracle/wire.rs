@@ -127,6 +127,8 @@ struct Lane {
     /// Packets it has sent again since it was last told of progress.
     again: u32,
     flight: Flight,
+    /// Its connection had to make room when some of it was sent: no more may follow.
+    over: bool,
 }
 
 impl Lane {
@@ -146,6 +148,7 @@ impl Lane {
             highest: 0,
             again: 0,
             flight: Flight::NONE,
+            over: false,
         }
     }
 }
@@ -171,6 +174,8 @@ enum Jump {
     None,
     /// Its server has forgotten it, as it may, and has begun it anew.
     Forgot,
+    /// It had to make room for another and is there again: its server knows which calls are over.
+    Evicted,
     /// That cannot be after this one.
     Wrong(u32),
 }
@@ -182,18 +187,21 @@ impl Side {
         let before = std::mem::replace(&mut self.serial, header.serial);
         self.aborted |= header.packet_type == PacketType::Abort;
         let step = header.serial.wrapping_sub(before);
-        let may_forget = allow.eviction || self.alive.is_none_or(|at| now - at >= allow.kept);
+        let may_forget = allow.overflow || self.alive.is_none_or(|at| now - at >= allow.kept);
         let jump = match before {
             0 => Jump::None,
             _ if (1..=NEAR).contains(&step) => Jump::None,
             _ if !header.from_client() && may_forget => Jump::Forgot,
+            _ if !header.from_client() && allow.eviction => Jump::Evicted,
             _ => Jump::Wrong(before),
         };
-        if jump == Jump::Forgot {
-            self.lanes = self.lanes.map(|lane| Lane { arrived: lane.arrived, ..Lane::new(lane.call) });
+        let anew = matches!(jump, Jump::Forgot | Jump::Evicted);
+        if anew {
+            let over = |lane: Lane| jump == Jump::Evicted && (lane.over || lane.sent > 0);
+            self.lanes = self.lanes.map(|l| Lane { arrived: l.arrived, over: over(l), ..Lane::new(l.call) });
         }
         // Who sends data has a call. An acknowledgement may as well be of a call that is not there.
-        if jump == Jump::Forgot || header.packet_type == PacketType::Data {
+        if anew || header.packet_type == PacketType::Data {
             self.alive = Some(now);
         }
         jump
@@ -209,11 +217,13 @@ struct Connection {
     incarnation: u32,
 }
 
-/// How many connections a node has had as a server since it started, and for how many it surely has room.
+/// How many connections a node has had as a server since it started, for how many it surely has room, and how many it
+/// remembers if they have to make room.
 #[derive(Clone, Copy, Debug)]
 struct Room {
     had: usize,
     for_all: usize,
+    remembered: usize,
 }
 
 impl Room {
@@ -221,7 +231,7 @@ impl Room {
         let e = &node.endpoint;
         let strangers = e.unvalidated_connections.min(e.unvalidated_per_peer);
         let for_all = e.service_connections.min(if e.validate_peers { strangers } else { usize::MAX });
-        Room { had: 0, for_all }
+        Room { had: 0, for_all, remembered: e.evicted_connections }
     }
 }
 
@@ -256,9 +266,11 @@ impl Wire {
         alive.is_some_and(|at| now - at >= allow.kept)
     }
 
-    /// Whether the server may have had to forget a connection for want of room.
-    pub(super) fn is_crowded(&self, server: NodeId) -> bool {
-        self.rooms.get(usize::from(server)).is_some_and(|room| room.had > room.for_all)
+    /// Whether a connection of the server may have had to make room, and whether one may have been forgotten that had.
+    pub(super) fn crowd(&self, server: NodeId) -> (bool, bool) {
+        let Some(room) = self.rooms.get(usize::from(server)) else { return (false, false) };
+        let crowded = room.had > room.for_all;
+        (crowded, crowded && room.had > room.remembered)
     }
 
     pub(super) fn on_restart(&mut self, node: NodeId) {
@@ -487,6 +499,9 @@ fn check_anyway(lane: &mut Lane, seen: Seen<'_>, body: &Body<'_>) -> Finding {
 }
 
 fn check_data(lane: &mut Lane, segment: &Segment<'_>, again: bool) -> Finding {
+    if lane.over {
+        return Some((Oracle::AtMostOnce, format!("call {} is answered anew", lane.call)));
+    }
     let last = segment.flags.contains(Flags::LAST_PACKET);
     let seq = segment.seq;
     if seq <= lane.sent {

@@ -79,6 +79,7 @@ endpoint_spec! {
         service_connections: usize => limits.service_connections,
         unvalidated_connections: usize => limits.unvalidated_connections,
         unvalidated_per_peer: usize => limits.unvalidated_per_peer,
+        evicted_connections: usize => limits.evicted_connections,
         receive_per_call: usize => limits.receive_per_call,
         receive_per_peer: usize => limits.receive_per_peer,
         receive_total: usize => limits.receive_total,

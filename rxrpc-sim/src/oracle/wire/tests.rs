@@ -112,6 +112,35 @@ fn a_server_may_begin_a_connection_anew_only_when_it_had_the_time_to_forget_it()
 }
 
 #[test]
+fn a_connection_that_made_room_begins_anew_at_once_but_its_calls_do_not() {
+    let mut bench = Bench::new();
+    bench.allow.eviction = true;
+    bench.request();
+    assert_eq!(bench.send(SERVER, data(SERVER, 400_000, 1, Flags::NONE)), None);
+    let found = bench.send(SERVER, data(SERVER, 40, 1, Flags::LAST_PACKET));
+    assert_eq!((found, bench.allow.forgot), (Some(Oracle::AtMostOnce), false));
+    let mut next = data(SERVER, 41, 1, Flags::LAST_PACKET);
+    next[11] = 2;
+    assert_eq!(bench.send(SERVER, next), None);
+    bench.allow.overflow = true;
+    assert_eq!(bench.send(SERVER, data(SERVER, 900_000, 1, Flags::LAST_PACKET)), None);
+}
+
+#[test]
+fn a_server_is_crowded_by_more_than_it_has_room_for_and_forgets_by_more_than_it_remembers() {
+    for (remembers, expected) in [(3, (true, false)), (2, (true, true))] {
+        let mut scenario = Scenario::new(1, 2);
+        let server = &mut scenario.nodes[usize::from(SERVER)].endpoint;
+        (server.unvalidated_connections, server.evicted_connections) = (1, remembers);
+        let mut wire = Wire::new(&scenario);
+        wire.rooms[usize::from(SERVER)].had = 1;
+        assert_eq!(wire.crowd(SERVER), (false, false));
+        wire.rooms[usize::from(SERVER)].had = 3;
+        assert_eq!(wire.crowd(SERVER), expected);
+    }
+}
+
+#[test]
 fn a_serial_is_not_used_twice_however_long_the_server_was_silent() {
     let mut bench = Bench::new();
     bench.request();
