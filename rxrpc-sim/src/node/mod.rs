@@ -342,7 +342,7 @@ impl Element for DirectNode {
         if !reaches(&packet.dst, &self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
-        if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
+        if !self.inbox.push(&packet.src, packet.ecn, &packet.bytes) {
             world.coverage.fault("receive-overflow");
             return world.lose(packet, LossReason::Overflow);
         }
