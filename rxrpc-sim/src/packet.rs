@@ -131,8 +131,8 @@ pub(crate) fn elsewhere(addr: SocketAddr) -> SocketAddr {
 
 /// Whether a packet to `dst` reaches the host with this address, which has another one as well.
 #[must_use]
-pub(crate) fn reaches(dst: SocketAddr, addr: SocketAddr) -> bool {
-    dst == addr || dst == elsewhere(addr)
+pub(crate) fn reaches(dst: &SocketAddr, addr: &SocketAddr) -> bool {
+    dst == addr || *dst == elsewhere(*addr)
 }
 
 /// Address of somebody who is no node.

@@ -114,19 +114,22 @@ impl World {
         self.datagrams += 1;
         packet.id = self.next_packet;
         packet.origin = Some(from);
+        packet.hop = 0;
+        // It is looked at where it stays: what is written and moved at once, the processor waits for.
+        let key = self.flights.insert(packet);
+        let packet = &mut self.flights[key];
         let hash = hash_bytes(&packet.bytes);
         self.trace.add(Record::Sent, self.now.as_nanos(), u32::from(from), packet.id, hash);
-        self.observe(&packet, Fate::Sent);
-        let now = self.now;
-        self.oracles.on_sent(now, from, &packet, &mut self.coverage);
-        match node_at(&packet.dst).filter(|to| *to < self.nodes) {
-            Some(to) => {
-                packet.chain = u32::from(from) * u32::from(self.nodes) + u32::from(to);
-                packet.hop = 0;
-                self.make_ready(packet);
-            }
+        if let Some(observer) = &mut self.observer {
+            observer.datagram(self.now, packet, Fate::Sent);
+        }
+        self.oracles.on_sent(self.now, from, packet, &mut self.coverage);
+        let to = node_at(&packet.dst).filter(|to| *to < self.nodes);
+        packet.chain = u32::from(from) * u32::from(self.nodes) + u32::from(to.unwrap_or(from));
+        match to {
+            Some(_) => self.ready.push_back(key as u32),
             None => {
-                packet.chain = u32::from(from) * u32::from(self.nodes) + u32::from(from);
+                let packet = self.flights.remove(key);
                 self.lose(packet, LossReason::NoRoute);
             }
         }

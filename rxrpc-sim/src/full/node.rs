@@ -389,7 +389,7 @@ impl Element for FullNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if !reaches(packet.dst, self.node.addr()) {
+        if !reaches(&packet.dst, &self.node.addr()) {
             return world.lose(packet, LossReason::NoRoute);
         }
         match self.node.0.socket.borrow_mut().arrive(packet, world) {

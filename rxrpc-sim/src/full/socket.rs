@@ -140,7 +140,7 @@ impl Socket {
 
     /// A packet arrives. Whom to wake; or the packet, if there is no room for it.
     pub(super) fn arrive(&mut self, packet: Packet, world: &mut World) -> Result<Option<Waker>, Packet> {
-        if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
+        if !self.inbox.push(&packet.src, packet.ecn, &packet.bytes) {
             return Err(packet);
         }
         world.arrived(self.node, &packet);

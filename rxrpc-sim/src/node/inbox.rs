@@ -32,7 +32,7 @@ impl Inbox {
     }
 
     /// Take a datagram. False if there is no room.
-    pub(crate) fn push(&mut self, src: SocketAddr, ecn: u8, datagram: &[u8]) -> bool {
+    pub(crate) fn push(&mut self, src: &SocketAddr, ecn: u8, datagram: &[u8]) -> bool {
         let cost = datagram.len() + OVERHEAD;
         if self.used + cost > self.capacity {
             return false;
@@ -43,7 +43,7 @@ impl Inbox {
         let end = self.bytes.len();
         if self.coalesce
             && let Some(run) = self.runs.last_mut()
-            && run.src == src
+            && run.src == *src
             && run.ecn == ecn
             && !datagram.is_empty()
             && datagram.len() <= run.stride
@@ -54,7 +54,7 @@ impl Inbox {
             run.closed = datagram.len() < run.stride;
             return true;
         }
-        self.runs.push(Run { src, ecn, stride: datagram.len(), start, end, closed: false });
+        self.runs.push(Run { src: *src, ecn, stride: datagram.len(), start, end, closed: false });
         true
     }
 
@@ -84,7 +84,7 @@ mod tests {
     fn equal_datagrams_of_one_sender_make_a_run_that_a_shorter_one_ends() {
         let mut inbox = Inbox::new(1 << 20, true);
         for (from, len) in [(1, 5), (1, 5), (1, 3), (1, 3), (2, 3), (2, 4)] {
-            assert!(inbox.push(inside(from, false), 0, &vec![from as u8; len]));
+            assert!(inbox.push(&inside(from, false), 0, &vec![from as u8; len]));
         }
         let lens: Vec<_> = (0..).map_while(|i| inbox.run(i).map(|(r, b)| (r.stride, b.len()))).collect();
         assert_eq!(lens, [(5, 13), (3, 3), (3, 3), (4, 4)]);
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_until_the_inbox_is_read() {
         let mut inbox = Inbox::new(2 * (OVERHEAD + 10), false);
-        let push = |inbox: &mut Inbox| inbox.push(inside(1, false), 0, &[0; 10]);
+        let push = |inbox: &mut Inbox| inbox.push(&inside(1, false), 0, &[0; 10]);
         assert!(push(&mut inbox) && push(&mut inbox) && !push(&mut inbox));
         inbox.clear();
         assert!(push(&mut inbox));

@@ -234,14 +234,16 @@ impl DirectNode {
     /// Hand events to the applications. True if there were any.
     fn tell(&mut self, now: Instant, local: Instant, world: &mut World) -> bool {
         let mut any = false;
-        while let Some(event) = self.endpoint.poll_event() {
+        loop {
+            // It is looked at where it was written: moved at once, the processor waits for it.
+            let event = self.endpoint.poll_event();
+            let Some(event) = &event else { return any };
             any = true;
-            world.event(self.id, &event);
-            self.show_end(&event, world);
+            world.event(self.id, event);
+            self.show_end(event, world);
             let mut reach = Reach { now, local, endpoint: &mut self.endpoint, world };
-            self.app.on_event(&mut reach, &event);
+            self.app.on_event(&mut reach, event);
         }
-        any
     }
 
     /// Let those who watch see the last state of a call that has ended: its application may forget it now.
@@ -337,10 +339,10 @@ impl Element for DirectNode {
         if matches!(self.life, Life::Down(_)) {
             return world.lose(packet, LossReason::Down);
         }
-        if !reaches(packet.dst, self.addr) {
+        if !reaches(&packet.dst, &self.addr) {
             return world.lose(packet, LossReason::NoRoute);
         }
-        if !self.inbox.push(packet.src, packet.ecn, &packet.bytes) {
+        if !self.inbox.push(&packet.src, packet.ecn, &packet.bytes) {
             world.coverage.fault("receive-overflow");
             return world.lose(packet, LossReason::Overflow);
         }

@@ -116,16 +116,16 @@ impl Amplification {
         is_home.then(|| usize::from(node) * self.homes.len() + other)
     }
 
-    fn account(&mut self, node: NodeId, addr: SocketAddr) -> &mut Account {
-        match self.home(node, &addr) {
+    fn account(&mut self, node: NodeId, addr: &SocketAddr) -> &mut Account {
+        match self.home(node, addr) {
             Some(place) => &mut self.accounts[place],
-            None => self.others.entry((node, addr)).or_default(),
+            None => self.others.entry((node, *addr)).or_default(),
         }
     }
 
     pub(super) fn on_delivered(&mut self, now: Instant, to: NodeId, (packet, seen): Sight<'_>) {
         let Some(holds_for) = self.holds_for(to) else { return };
-        let account = self.account(to, packet.src);
+        let account = self.account(to, &packet.src);
         account.received += counted(packet);
         // A client that has moved may answer at its new address, once that is proved, what was sent to the old one.
         let was_proved = account.until.is_some();
@@ -133,13 +133,13 @@ impl Amplification {
         let by_sender = self.serials.get(place).into_iter().flatten();
         let Some((_, named)) = by_sender.into_iter().find(|(node, _)| *node == to) else { return };
         if named.iter().any(|n| (n.addr == packet.src || was_proved) && n.has(serial)) {
-            let account = self.account(to, packet.src);
+            let account = self.account(to, &packet.src);
             account.until = account.until.max(Some(now + holds_for));
             account.sent = 0;
         }
     }
 
-    fn note_serial(&mut self, from: NodeId, to: SocketAddr, serial: u32, place: usize) {
+    fn note_serial(&mut self, from: NodeId, to: &SocketAddr, serial: u32, place: usize) {
         let by_sender = at(&mut self.serials, place, Vec::new);
         let known = by_sender.iter().position(|(node, _)| *node == from).unwrap_or_else(|| {
             by_sender.push((from, Vec::new()));
@@ -151,12 +151,12 @@ impl Amplification {
         if !all.iter().any(near) {
             all.clear();
         }
-        match all.iter_mut().find(|n| n.addr == to) {
+        match all.iter_mut().find(|n| n.addr == *to) {
             Some(named) if named.has(serial) => {}
             Some(named) => named.last = serial,
             None => {
                 all.truncate(ADDRESSES - 1);
-                all.insert(0, Named { addr: to, first: serial, last: serial });
+                all.insert(0, Named { addr: *to, first: serial, last: serial });
             }
         }
     }
@@ -172,14 +172,14 @@ impl Amplification {
         if let Some(Seen { header, place, .. }) = seen {
             let numbered = header.serial != 0;
             if let (true, Some(place)) = (numbered, place) {
-                self.note_serial(from, packet.dst, header.serial, place);
+                self.note_serial(from, &packet.dst, header.serial, place);
             }
             // A call of its own is nobody's answer. What answers a stranger has no serial, whichever side it is for.
             if (numbered && header.from_client()) || header.packet_type == PacketType::Version {
                 return None;
             }
         }
-        let account = self.account(from, packet.dst);
+        let account = self.account(from, &packet.dst);
         // What the socket did not take for a while was made when a proof may have held.
         if account.holds(now) || (packet.late && account.until.is_some()) {
             return None;

@@ -239,7 +239,7 @@ impl Ledger {
     pub(crate) fn judge_silence(
         &self,
         place: Option<u32>,
-        (end, outcome): (usize, Outcome),
+        (end, outcome): (usize, &Outcome),
         now: Instant,
         (silence, slack): (Duration, Duration),
     ) -> Finding {
@@ -248,7 +248,7 @@ impl Ledger {
         // Clocks that drift are off by less than a thirtieth. What still comes of a call that its client has ended is
         // not followed.
         let late = after > silence && record.outcome.is_none() && after > silence * 31 / 30 + slack;
-        let silent = outcome == Err(CallError::Timeout(TimeoutKind::Silence));
+        let silent = matches!(outcome, Err(CallError::Timeout(TimeoutKind::Silence)));
         let early = silent && after + slack < silence * 29 / 30;
         let unique = record.unique;
         (late || early).then(|| {

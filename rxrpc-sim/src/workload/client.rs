@@ -242,7 +242,7 @@ impl App {
         };
         let silence = (us(limits[1]), self.slack);
         let ledger = &mut reach.world.oracles.ledger;
-        let silent = ledger.judge_silence(Some(place), (0, outcome), reach.now, silence);
+        let silent = ledger.judge_silence(Some(place), (0, &outcome), reach.now, silence);
         let finding = ledger.end_client(place, outcome, checks);
         if !tainted {
             self.report(reach, silent);

@@ -218,7 +218,7 @@ impl App {
         let endpoint = &self.scenario.nodes[usize::from(self.node)].endpoint;
         let silence = (us(endpoint.silence), self.slack);
         let ledger = &reach.world.oracles.ledger;
-        let silent = ledger.judge_silence(call.place, (1, outcome), reach.now, silence);
+        let silent = ledger.judge_silence(call.place, (1, &outcome), reach.now, silence);
         // Who reads slowly, or has little room, holds the client back.
         let holds_back = call.reader.plan.read_pause > 0 || is_tight(endpoint);
         let lived = reach.local - call.accepted;
