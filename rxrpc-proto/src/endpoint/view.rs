@@ -214,7 +214,7 @@ impl CallMut<'_> {
     }
 
     /// The call, if reading makes sense: it has data, or the end of it.
-    fn to_read(&mut self) -> Result<&mut Call, ReadError> {
+    fn readable_call(&mut self) -> Result<&mut Call, ReadError> {
         let call = self.get_mut().ok_or(ReadError::Blocked)?;
         if !call.is_accepted() {
             return Err(ReadError::NotAccepted);
@@ -235,7 +235,7 @@ impl CallMut<'_> {
     /// # Errors
     /// [`ReadError::Blocked`] if nothing has come; [`ReadError::Ended`] if the call failed.
     pub fn read_chunk(&mut self, max: usize) -> Result<Option<Bytes>, ReadError> {
-        let call = self.to_read()?;
+        let call = self.readable_call()?;
         let piece = call.recv.take_chunk(max.max(1));
         after_reading(call);
         self.endpoint.touch(self.key);
@@ -247,7 +247,7 @@ impl CallMut<'_> {
     /// # Errors
     /// [`ReadError::Blocked`] if nothing has come; [`ReadError::Ended`] if the call failed.
     pub fn read(&mut self, buf: &mut [u8]) -> Result<(usize, ReadMore), ReadError> {
-        let call = self.to_read()?;
+        let call = self.readable_call()?;
         let n = call.recv.peek(buf);
         call.recv.consume(n);
         let more = after_reading(call);
@@ -260,7 +260,7 @@ impl CallMut<'_> {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn peek(&mut self, buf: &mut [u8]) -> Result<(usize, ReadMore), ReadError> {
-        let call = self.to_read()?;
+        let call = self.readable_call()?;
         let n = call.recv.peek(buf);
         let all = call.recv.is_complete() && n == call.recv.readable();
         Ok((n, if all { ReadMore::End } else { ReadMore::More }))
@@ -274,7 +274,7 @@ impl CallMut<'_> {
     /// [`ReadError::Excess`] if data follows without `more`; [`ReadError::Blocked`] while `buf` cannot be filled
     /// or, without `more`, the end has not come. Nothing was taken then.
     pub fn read_exact(&mut self, buf: &mut [u8], more: bool) -> Result<(), ReadError> {
-        let call = self.to_read()?;
+        let call = self.readable_call()?;
         let (readable, complete) = (call.recv.readable(), call.recv.is_complete());
         if readable < buf.len() || (readable == buf.len() && complete && more) {
             return Err(if complete { ReadError::Short } else { ReadError::Blocked });
