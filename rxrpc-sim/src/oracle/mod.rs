@@ -15,13 +15,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rxrpc_proto::wire::{Body, Flags, Header, INITIAL_WINDOW, Malformed};
+use rxrpc_proto::wire::{Flags, Header, INITIAL_WINDOW, Malformed};
 use rxrpc_proto::{CallError, CallInfo, Fault, Instant, Outcome, TimeoutKind};
 
 pub use figures::Figures;
 pub(crate) use ledger::{Checks, Finding, Ledger, Record};
 pub(crate) use limits::Limits;
-use seen::Seen;
+use seen::{Seen, body_of};
 
 use crate::coverage::Coverage;
 use crate::packet::{NodeId, Packet};
@@ -315,10 +315,7 @@ impl Oracles {
 
     pub(crate) fn on_sent(&mut self, now: Instant, from: NodeId, packet: &Packet, coverage: &mut Coverage) {
         let read = Header::parse(&packet.bytes);
-        let body = match &read {
-            Ok((header, rest)) => Body::parse(header, rest),
-            Err(malformed) => Err(*malformed),
-        };
+        let body = body_of(&read);
         let mut place = |header| self.connections.of_sent(header);
         let seen = read.as_ref().ok().map(|(header, _)| (header, place(header)));
         let sight = (packet, seen.map(|(header, place)| Seen { header, body: &body, place }));
@@ -346,10 +343,7 @@ impl Oracles {
         coverage: &mut Coverage,
     ) {
         let read = Header::parse(&packet.bytes);
-        let body = match &read {
-            Ok((header, rest)) => Body::parse(header, rest),
-            Err(malformed) => Err(*malformed),
-        };
+        let body = body_of(&read);
         let mut place = |header| self.connections.of_delivered(header);
         let seen = read.as_ref().ok().map(|(header, _)| (header, place(header)));
         let sight = (packet, seen.map(|(header, place)| Seen { header, body: &body, place }));

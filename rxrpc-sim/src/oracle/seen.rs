@@ -80,6 +80,14 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// What follows a header, if there is one.
+pub(super) fn body_of<'a>(read: &Result<(Header, &'a [u8]), Malformed>) -> Result<Body<'a>, Malformed> {
+    match read {
+        Ok((header, rest)) => Body::parse(header, rest),
+        Err(malformed) => Err(*malformed),
+    }
+}
+
 /// A packet, and what it says if it has a whole header.
 pub(super) type Sight<'a> = (&'a Packet, Option<Seen<'a>>);
 

@@ -15,6 +15,7 @@ use crate::packet::{NodeId, Packet};
 use crate::scenario::{ElementKind, ElementSpec, EndpointSpec, NodeSpec, Scenario, us};
 
 type Finding = Option<(Oracle, String)>;
+/// A packet of the right form, and what follows its header.
 type Formed<'a> = (Seen<'a>, &'a Body<'a>);
 
 /// Largest UDP payload that may be sent while there is no path MTU discovery.
