@@ -189,6 +189,7 @@ impl Endpoint {
         header.flags |= data_flags(asks, fresh.last);
         if asks {
             call.send.asked_at = Some(now);
+            call.deadlines.asked(now);
         }
         if header.seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
             header.user_status = 1;
@@ -226,6 +227,9 @@ impl Endpoint {
             header.seq = seq;
             let asks = call.is_client() || !packet.last;
             header.flags |= data_flags(asks, packet.last);
+            if asks {
+                call.deadlines.asked(now);
+            }
             if seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
                 header.user_status = 1;
             }
@@ -271,6 +275,7 @@ impl Endpoint {
         if due.reason == AckReason::Ping {
             header.flags |= Flags::REQUEST_ACK;
             call.ping = Some((header.serial, now));
+            call.deadlines.asked(now);
             peer.validation.on_asked(now);
         }
         header.emit(&mut buf.bytes);
