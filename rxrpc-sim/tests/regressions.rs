@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 14] = [
+const KEPT: [(&str, Make); 15] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -26,6 +26,7 @@ const KEPT: [(&str, Make); 14] = [
     ("acknowledgements held back for want of a proof", acknowledgements_held_back),
     ("an hour measured as a round trip", an_hour_as_a_round_trip),
     ("a peer heard of another call at once after a jump", heard_after_a_jump),
+    ("four requests that share little room", four_requests_that_share_little_room),
     ("a request executed again when its connection had made room", executed_again),
 ];
 
@@ -311,6 +312,13 @@ fn heard_after_a_jump() -> Scenario {
     call(&mut s, [6, 1, 0], 767_784, 282_421);
     let kind = ActionKind::Jump { by: 3_600_000_000 };
     s.actions.push(Action { id: 2, at: 6_302_175, node: 1, kind });
+    s
+}
+
+fn four_requests_that_share_little_room() -> Scenario {
+    let mut s = base(1_040_844, 3, 20_000, 1);
+    s.nodes[0].endpoint.receive_per_peer = 65_536;
+    call(&mut s, [26, 2, 0], 0, 385_245).parallel = 4;
     s
 }
 
