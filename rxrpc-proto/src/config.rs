@@ -87,9 +87,9 @@ pub struct Limits {
     /// Received bytes that the application has not read, one call. The window closes. A few packets are always
     /// taken.
     pub receive_per_call: usize,
-    /// The same, all calls of a peer.
+    /// The same, all calls of a peer. Those that are receiving more than a packet share what room is left.
     pub receive_per_peer: usize,
-    /// The same, the whole endpoint.
+    /// The same, the whole endpoint, whose calls share it alike.
     pub receive_total: usize,
     /// Written bytes that the peer has not acknowledged, one call. Writing says Blocked.
     pub send_per_call: usize,

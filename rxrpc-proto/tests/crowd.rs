@@ -6,7 +6,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::{CLIENT, Pair, SERVER, SERVICE, chance, ms, pattern};
-use rxrpc_proto::{CallId, CallOptions, ReadMore};
+use rxrpc_proto::{CallId, CallOptions, Config, ReadMore};
 use rxrpc_sim::Streams;
 
 /// One side's application of a call: how much it has written, and what it has read.
@@ -92,5 +92,37 @@ fn a_crowd_of_calls_gets_through_any_tight_limits_on_a_bad_network() {
         for (i, part) in asked.iter().enumerate() {
             assert!(part.read == requests[i], "seed {seed}");
         }
+    }
+}
+
+/// Four requests at once to a server that reads all that comes; how many packets went out, and how many more than once.
+fn four_requests(tune: impl Fn(&mut Config)) -> (u64, u64) {
+    let mut pair = Pair::with(tune);
+    let data = pattern(400_000);
+    let calls = [(); 4].map(|()| pair.request(&data));
+    let mut served: Vec<(CallId, usize)> = Vec::new();
+    let start = pair.now;
+    while served.len() < 4 || served.iter().any(|(_, read)| *read < data.len()) {
+        assert!(pair.step() && pair.now - start < Duration::from_secs(60), "{served:?}");
+        while let Some(id) = pair.ends[SERVER].waiting(SERVICE) {
+            pair.ends[SERVER].accept(id, Default::default()).unwrap();
+            served.push((id, 0));
+        }
+        for (id, read) in &mut served {
+            *read += pair.read(SERVER, *id).len();
+        }
+    }
+    let stats = calls.map(|call| pair.ends[CLIENT].call(call).unwrap().stats());
+    (stats.iter().map(|s| s.packets_sent).sum(), stats.iter().map(|s| s.retransmissions).sum())
+}
+
+#[test]
+fn calls_that_share_what_room_there_is_send_little_in_vain() {
+    for which in 0..2 {
+        let (sent, again) = four_requests(|c| {
+            let both = [&mut c.limits.receive_per_peer, &mut c.limits.receive_total];
+            *both.into_iter().nth(which).unwrap() = 65_536;
+        });
+        assert!(again * 10 < sent, "{again} of {sent} packets again");
     }
 }

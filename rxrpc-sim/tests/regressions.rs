@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 13] = [
+const KEPT: [(&str, Make); 15] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -25,6 +25,8 @@ const KEPT: [(&str, Make); 13] = [
     ("a time-out that sent nothing after a jump of the clock", a_time_out_that_sent_nothing),
     ("acknowledgements held back for want of a proof", acknowledgements_held_back),
     ("an hour measured as a round trip", an_hour_as_a_round_trip),
+    ("a peer heard of another call at once after a jump", heard_after_a_jump),
+    ("four requests that share little room", four_requests_that_share_little_room),
     ("a request executed again when its connection had made room", executed_again),
 ];
 
@@ -296,6 +298,27 @@ fn an_hour_as_a_round_trip() -> Scenario {
     call(&mut s, [17, 2, 0], 1_593_705, 88).retry_busy = true;
     let kind = ActionKind::Jump { by: 3_600_000_000 };
     s.actions.push(Action { id: 1, at: 7_147_012, node: 2, kind });
+    s
+}
+
+fn heard_after_a_jump() -> Scenario {
+    let mut s = base(1_009_764, 2, 20_000, 6_309_397);
+    s.nodes[1].clock = ClockSpec { skew: 0, drift_ppm: 20_000, granularity: 0, late: 30_000 };
+    let slow = RateSpec { bits_per_second: 300_000, queue: 300_000, aqm: Aqm::TailDrop };
+    link(&mut s, [1, 0, 1], 20_000, vec![(2, ElementKind::Rate(slow))]);
+    let narrow = MtuSpec { mtu: 1_400, report: false, fragment: true, fragment_loss: 0.05 };
+    link(&mut s, [2, 1, 0], 60_000, vec![(8, ElementKind::Mtu(narrow))]);
+    call(&mut s, [0, 1, 0], 5_398_667, 8).reply.len = 42_825;
+    call(&mut s, [6, 1, 0], 767_784, 282_421);
+    let kind = ActionKind::Jump { by: 3_600_000_000 };
+    s.actions.push(Action { id: 2, at: 6_302_175, node: 1, kind });
+    s
+}
+
+fn four_requests_that_share_little_room() -> Scenario {
+    let mut s = base(1_040_844, 3, 20_000, 1);
+    s.nodes[0].endpoint.receive_per_peer = 65_536;
+    call(&mut s, [26, 2, 0], 0, 385_245).parallel = 4;
     s
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Deadlines {
     started: Option<Instant>,
     /// The call ends if nothing is heard by then.
     pub(crate) silence: Option<Instant>,
+    /// When the peer was asked about the call for the first time since half of its silence was over.
+    pub(crate) doubted: Option<Instant>,
     /// The call ends then.
     pub(crate) lifetime: Option<Instant>,
     /// A service call ends if the request does not go on by then.
@@ -34,6 +36,7 @@ impl Deadlines {
             lifetime_after: lifetime,
             started: None,
             silence: None,
+            doubted: None,
             lifetime: None,
             request_gap: None,
             unreachable: None,
@@ -66,9 +69,17 @@ impl Deadlines {
         Some(self.silence? - self.silence_after / 2)
     }
 
+    /// The peer is sent something that it must answer.
+    pub(crate) fn asked(&mut self, now: Instant) {
+        if self.doubted.is_none() && self.half_silent().is_some_and(|half| half <= now) {
+            self.doubted = Some(now);
+        }
+    }
+
     /// Something was heard, or the waiting begins.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.silence = Some(now + self.silence_after);
+        self.doubted = None;
         self.unreachable = None;
     }
 }

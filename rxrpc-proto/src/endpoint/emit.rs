@@ -174,13 +174,12 @@ impl Endpoint {
                 batch.blocked = true;
                 return true;
             }
-            let ends_last =
-                write_fresh(now, &self.bounds, (connection, call, peer), place, &fresh, batch.buf);
+            let is_first = write_fresh(now, &self.bounds, (connection, call, peer), place, &fresh, batch.buf);
             batch.added(Class::Fresh, size, connection.local_ip);
             if !connection.is_client() {
                 peer.validation.on_sent(now, size);
             }
-            if ends_last {
+            if is_first {
                 self.set_connection_timer(place.connection);
             }
         }
@@ -203,6 +202,9 @@ impl Endpoint {
             header.seq = seq;
             let asks = call.is_client() || !packet.last;
             header.flags |= data_flags(asks, packet.last);
+            if asks {
+                call.deadlines.asked(now);
+            }
             if seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
                 header.user_status = 1;
             }
@@ -248,6 +250,7 @@ impl Endpoint {
         if due.reason == AckReason::Ping {
             header.flags |= Flags::REQUEST_ACK;
             call.ping = Some((header.serial, now));
+            call.deadlines.asked(now);
             peer.validation.on_asked(now);
         }
         header.emit(&mut buf.bytes);
@@ -424,6 +427,7 @@ fn write_fresh(
     header.flags |= data_flags(asks, fresh.last);
     if asks {
         call.send.asked_at = Some(now);
+        call.deadlines.asked(now);
     }
     if header.seq == 1 && matches!(connection.role, Role::Client { probing: true, .. }) {
         header.user_status = 1;

@@ -133,14 +133,16 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.peer = new;
         call.rings = 0;
-        let charged = call.charged;
+        let (charged, streaming) = (call.charged, usize::from(call.streaming));
         if let Some(peer) = self.peers.get_mut(old as usize) {
             peer.calls = peer.calls.saturating_sub(1);
             peer.unread = peer.unread.saturating_sub(charged);
+            peer.streaming = peer.streaming.saturating_sub(streaming);
         }
         if let Some(peer) = self.peers.get_mut(new as usize) {
             peer.calls += 1;
             peer.unread += charged;
+            peer.streaming += streaming;
         }
         self.touch(key);
     }

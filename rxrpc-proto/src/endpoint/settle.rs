@@ -85,10 +85,12 @@ impl Endpoint {
         if (held, streams) == (before, streamed) {
             return;
         }
+        let [streams, streamed] = [streams, streamed].map(usize::from);
         self.unread = (self.unread + held).saturating_sub(before);
-        self.streaming = (self.streaming + usize::from(streams)).saturating_sub(usize::from(streamed));
+        self.streaming = (self.streaming + streams).saturating_sub(streamed);
         if let Some(peer) = self.peers.get_mut(call.peer as usize) {
             peer.unread = (peer.unread + held).saturating_sub(before);
+            peer.streaming = (peer.streaming + streams).saturating_sub(streamed);
         }
     }
 
@@ -127,8 +129,8 @@ impl Endpoint {
         window
     }
 
-    /// The window to offer the call's peer now: what there is room for, and no more than the call's share
-    /// of half the socket's buffer.
+    /// The window to offer the call's peer now: the call's share of what there is room for, and of half the socket's
+    /// buffer. Room that two calls were offered is used by one, and what the other one sends is sent in vain.
     pub(super) fn receive_window(&self, call: &Call) -> u32 {
         /// What a packet costs in a socket's buffer beside its bytes.
         const OVERHEAD: usize = 512;
@@ -139,7 +141,13 @@ impl Endpoint {
         let cap = self.config.limits.window.min(u32::try_from(by_socket).unwrap_or(u32::MAX));
         // What is acknowledged softly takes its part of the window, which a table has to describe.
         let describable = self.config.limits.window.min(MAX_SACK as u32).saturating_sub(call.revocable());
-        call.recv.window(self.receive_room(call), cap).min(describable)
+        let [own, peer, all] = self.receive_rooms(call);
+        let window = |room, calls: usize| {
+            // One packet may come wherever one fits.
+            call.recv.window(room / calls.max(1), cap).max(call.recv.window(room, 1))
+        };
+        let of_peer = self.peers.get(call.peer as usize).map_or(1, |p| p.streaming);
+        window(own, 1).min(window(peer, of_peer)).min(window(all, self.streaming)).min(describable)
     }
 
     /// The reader made room: take in what waited for it, and tell the peer if it nears the old edge.

@@ -86,18 +86,21 @@ impl Endpoint {
         }
     }
 
-    /// Nothing was heard for the call. If it was asked about, and the connection was heard long after the call, the
-    /// peer lives but has lost the call. When the path fails, calls of a connection fall silent one soon after the
-    /// other: that says nothing. Nor does silence about a call of which the peer never had anything: it answers a few
-    /// questions about such calls and no more (QUIRKS.md#early-question).
+    /// Nothing was heard for the call. If the peer was asked about it when it had been silent for long, and its
+    /// connection was heard when the answer should have come, the peer lives but has lost the call. When the path
+    /// fails, calls of a connection fall silent one soon after the other: that says nothing. Nor does what is heard
+    /// just after a leap of the clock, when the time for an answer only seems to be over. Nor does silence about a call
+    /// of which the peer never had anything: it answers a few questions about such calls and no more
+    /// (QUIRKS.md#early-question).
     fn silence_error(&self, call: &Call) -> CallError {
         if call.turned_away {
             return CallError::Busy;
         }
         let connection = call.place.and_then(|p| self.connections.get(p.connection as usize));
-        let asked = call.ping.is_some() || call.send.in_flight > 0;
+        let peer = self.peers.get(call.peer as usize);
+        let answer_by = call.deadlines.doubted.zip(peer).map(|(at, peer)| at + peer.rtt.rto(&self.bounds, 0));
         let heard = |since| connection.is_some_and(|c| c.heard_serial.is_some() && c.heard_at >= since);
-        if call.is_known_to_peer() && asked && call.deadlines.half_silent().is_some_and(heard) {
+        if call.is_known_to_peer() && answer_by.is_some_and(heard) {
             return CallError::PeerRestarted;
         }
         CallError::Timeout(TimeoutKind::Silence)

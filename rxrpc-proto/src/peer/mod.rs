@@ -48,6 +48,8 @@ pub(crate) struct Peer {
     pub(crate) calls: usize,
     /// What its calls hold unread.
     pub(crate) unread: usize,
+    /// Of its calls, those that are receiving more than a packet.
+    pub(crate) streaming: usize,
     pub(crate) ready: ReadyRings,
     /// Hangs in the endpoint's ring of peers with something to send.
     pub(crate) in_ring: bool,
@@ -73,6 +75,7 @@ impl Peer {
             users: 0,
             calls: 0,
             unread: 0,
+            streaming: 0,
             ready: ReadyRings::default(),
             in_ring: false,
             last_sent: now,
