@@ -1,6 +1,7 @@
 //! The book of all calls: who began, executed and ended them, and how.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use rxrpc_proto::wire::AbortCode;
@@ -51,8 +52,9 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     records: Slab<Record>,
-    /// By number: the incarnation of the server that executed it last, and when.
-    executed: Vec<Option<(u32, Instant)>>,
+    /// By number: the incarnation of the server that executed it last, counted from 1, and when. It grows with every
+    /// call, so it is kept small.
+    executed: Vec<Option<(NonZeroU32, Instant)>>,
     /// Calls that servers had at once, at most.
     most: usize,
     /// By place in the scenario: how often calls have begun.
@@ -146,6 +148,7 @@ impl Ledger {
         incarnation: u32,
         allow: &Allowances,
     ) -> Finding {
+        let incarnation = NonZeroU32::MIN.saturating_add(incarnation);
         let executed = self.executed.get_mut(unique as usize)?;
         let (before, at) = executed.replace((incarnation, now))?;
         let after = now - at;
