@@ -29,25 +29,37 @@ impl TimerKey {
     }
 }
 
+/// What the heap is ordered by: no later than the owner's deadline.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: Instant,
     key: TimerKey,
-    wake: Wake,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    deadline: Option<(Instant, Wake)>,
+    /// Place of its entry in the heap.
+    place: u32,
+}
+
+const NOBODY: Owner = Owner { deadline: None, place: ABSENT };
+
 /// The deadlines. The earliest is found in O(1), setting one costs O(log n).
+///
+/// Most deadlines are put off or cleared long before they come. That is noted at the owner alone; the entry moves when it
+/// comes to the top of the heap. So the entry at the top is always exact.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: Vec<Entry>,
-    /// Place in the heap of each owner, by kind and key.
-    places: [Vec<u32>; 4],
+    /// By kind and key.
+    owners: [Vec<Owner>; 4],
 }
 
 impl Timers {
     /// The earliest deadline.
     pub(super) fn next(&self) -> Option<(Instant, Wake)> {
-        self.heap.first().map(|e| (e.at, e.wake))
+        self.owner(self.heap.first()?.key).deadline
     }
 
     /// The owner of the earliest deadline if it has come. It stays until set anew.
@@ -55,7 +67,7 @@ impl Timers {
         self.heap.first().filter(|e| e.at <= now).map(|e| e.key)
     }
 
-    /// How many deadlines are set.
+    /// Entries of the heap.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.heap.len()
@@ -63,63 +75,83 @@ impl Timers {
 
     /// Set, move or clear the deadline of `key`.
     pub(super) fn set(&mut self, key: TimerKey, deadline: Option<(Instant, Wake)>) {
-        match (self.place(key), deadline) {
-            (None, None) => {}
-            (None, Some((at, wake))) => {
-                let i = self.heap.len();
-                self.heap.push(Entry { at, key, wake });
-                self.set_place(key, i as u32);
-                self.sift_up(i);
-            }
-            (Some(i), None) => self.remove(i),
-            (Some(i), Some((at, wake))) => {
-                let Some(entry) = self.heap.get_mut(i) else { return };
-                let earlier = at < entry.at;
-                let same = at == entry.at;
-                entry.at = at;
-                entry.wake = wake;
-                if earlier {
-                    self.sift_up(i);
-                } else if !same {
-                    self.sift_down(i);
+        let Some(owner) = self.owner_mut(key) else {
+            return self.add(key, deadline);
+        };
+        owner.deadline = deadline;
+        let place = owner.place;
+        match (deadline, self.heap.get(place as usize)) {
+            (Some(_), None) => self.add(key, deadline),
+            (Some((at, _)), Some(entry)) if at < entry.at => self.advance(place as usize, at),
+            _ if place == 0 => self.settle_top(),
+            _ => {}
+        }
+    }
+
+    /// The owner's first deadline, or the first one since its entry came to the top.
+    #[inline(never)]
+    fn add(&mut self, key: TimerKey, deadline: Option<(Instant, Wake)>) {
+        let Some((at, _)) = deadline else { return };
+        let place = self.heap.len();
+        self.heap.push(Entry { at, key });
+        self.set_owner(key, Owner { deadline, place: place as u32 });
+        self.sift_up(place);
+    }
+
+    /// A deadline comes sooner.
+    #[inline(never)]
+    fn advance(&mut self, place: usize, at: Instant) {
+        if let Some(entry) = self.heap.get_mut(place) {
+            entry.at = at;
+        }
+        self.sift_up(place);
+    }
+
+    /// Move what was put off, and remove what was cleared, until the top is exact.
+    #[inline(never)]
+    fn settle_top(&mut self) {
+        while let Some(top) = self.heap.first().copied() {
+            match self.owner(top.key).deadline {
+                Some((at, _)) if at == top.at => return,
+                Some((at, _)) => self.put(0, Entry { at, ..top }),
+                None => {
+                    let last = self.heap.pop().filter(|last| last.key != top.key);
+                    self.set_owner(top.key, NOBODY);
+                    let Some(last) = last else { return };
+                    self.put(0, last);
                 }
             }
+            self.sift_down(0);
         }
     }
 
-    fn place(&self, key: TimerKey) -> Option<usize> {
+    fn owner(&self, key: TimerKey) -> Owner {
         let (kind, key) = key.split();
-        self.places.get(kind)?.get(key).filter(|p| **p != ABSENT).map(|p| *p as usize)
+        self.owners.get(kind).and_then(|owners| owners.get(key)).copied().unwrap_or(NOBODY)
     }
 
-    fn set_place(&mut self, key: TimerKey, place: u32) {
+    fn owner_mut(&mut self, key: TimerKey) -> Option<&mut Owner> {
         let (kind, key) = key.split();
-        let Some(places) = self.places.get_mut(kind) else { return };
-        if places.len() <= key {
-            places.resize(key + 1, ABSENT);
-        }
-        if let Some(p) = places.get_mut(key) {
-            *p = place;
-        }
+        self.owners.get_mut(kind)?.get_mut(key)
     }
 
-    fn remove(&mut self, i: usize) {
-        if i >= self.heap.len() {
-            return;
+    fn set_owner(&mut self, key: TimerKey, owner: Owner) {
+        let (kind, key) = key.split();
+        let Some(owners) = self.owners.get_mut(kind) else { return };
+        if owners.len() <= key {
+            owners.resize(key + 1, NOBODY);
         }
-        let gone = self.heap.swap_remove(i);
-        self.set_place(gone.key, ABSENT);
-        if let Some(moved) = self.heap.get(i).copied() {
-            self.put(i, moved);
-            self.sift_up(i);
-            self.sift_down(i);
+        if let Some(slot) = owners.get_mut(key) {
+            *slot = owner;
         }
     }
 
     fn put(&mut self, i: usize, entry: Entry) {
         if let Some(slot) = self.heap.get_mut(i) {
             *slot = entry;
-            self.set_place(entry.key, i as u32);
+            if let Some(owner) = self.owner_mut(entry.key) {
+                owner.place = i as u32;
+            }
         }
     }
 
@@ -203,6 +235,27 @@ mod tests {
         }
         assert_eq!(got, expected);
         assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn what_is_put_off_or_cleared_below_the_top_moves_when_it_comes_there() {
+        let mut timers = Timers::default();
+        for key in 0..100 {
+            timers.set(TimerKey::Call(key), at(u64::from(key)));
+        }
+        for key in 1..100 {
+            timers.set(TimerKey::Call(key), if key % 2 == 0 { None } else { at(1000 - u64::from(key)) });
+        }
+        assert_eq!((timers.next(), timers.len()), (at(0), 100));
+        timers.set(TimerKey::Call(0), None);
+        assert_eq!((timers.next(), timers.len()), (at(901), 50), "the rest moved at once");
+        timers.set(TimerKey::Call(2), at(5));
+        timers.set(TimerKey::Call(7), at(4));
+        assert_eq!((timers.next(), timers.due(Instant::from_nanos(4))), (at(4), Some(TimerKey::Call(7))));
+        for key in 0..100 {
+            timers.set(TimerKey::Call(key), None);
+        }
+        assert_eq!((timers.next(), timers.len()), (None, 0));
     }
 
     #[test]
