@@ -516,6 +516,34 @@ fn what_is_held_back_for_a_stranger_does_not_hold_back_our_own_calls_to_it() {
 }
 
 #[test]
+fn a_path_slower_than_the_questions_come_is_proved_and_measured_nonetheless() {
+    let side = std::cell::Cell::new(CLIENT);
+    let mut pair = Pair::with(|c| {
+        if side.replace(SERVER) == SERVER {
+            c.timing.keepalive = ms(100);
+        }
+    });
+    let call = pair.request(b"?");
+    let served = pair.accept();
+    pair.read_request(served);
+    // What the client has paid for is used up by packets that are lost. With what there is between them anyway it is
+    // 300 ms there and back: what is sent again comes with a PING, and is acknowledged by the answer to that.
+    let mut lost = 0;
+    pair.script(move |flight| {
+        let is_lost = lost < 10 && flight.is(SERVER, PacketType::Data);
+        lost += usize::from(is_lost);
+        if is_lost { vec![] } else { vec![ms(145)] }
+    });
+    pair.run_for(secs(1));
+    let start = pair.now;
+    pair.write_all(SERVER, served, &pattern(100_000));
+    assert_eq!(pair.run_to_end(CLIENT, call), Ok(()));
+    assert!(pair.now - start < secs(10), "it took {:?}", pair.now - start);
+    let srtt = pair.ends[SERVER].call(served).unwrap().stats().srtt;
+    assert_eq!(srtt, Some(ms(300)));
+}
+
+#[test]
 fn a_late_answer_counts_whether_asked_once_or_again_since() {
     for again in [false, true] {
         let (mut solo, mut hand, call) = strayed();

@@ -110,7 +110,7 @@ pub(crate) struct Call {
     pub(crate) total_length: Option<u64>,
     /// The application asked to abort with this code; done when the time is known.
     pub(crate) abort_wish: Option<CallError>,
-    /// Our PING that is not answered: its serial and when it was sent.
+    /// Our first PING that is not answered: its serial and when it was sent.
     pub(crate) ping: Option<(u32, Instant)>,
     /// Serial of the first packet sent after the peer last acknowledged something for good.
     pub(crate) advanced_at: Option<u32>,

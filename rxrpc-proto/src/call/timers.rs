@@ -64,9 +64,14 @@ impl Deadlines {
         self.lifetime = self.started.map(|started| started + after);
     }
 
+    /// Half of the silence that ends the call.
+    pub(crate) fn half_silence(&self) -> Duration {
+        self.silence_after / 2
+    }
+
     /// When half of the silence was over that ends the call.
     pub(crate) fn half_silent(&self) -> Option<Instant> {
-        Some(self.silence? - self.silence_after / 2)
+        Some(self.silence? - self.half_silence())
     }
 
     /// The peer is sent something that it must answer.

@@ -230,15 +230,22 @@ impl Endpoint {
         }
     }
 
-    /// The answer to our PING gives a round trip. True if this is one.
+    /// The answer to a PING of ours proves the address, and gives a round trip if it is the one that was waited for
+    /// (QUIRKS.md#questions-faster-than-answers). True if this is one.
     fn on_pong(&mut self, now: Instant, key: u32, ack: &Ack<'_>) -> bool {
         let Some(call) = self.calls.get_mut(key) else { return false };
         let Some((serial, at)) = call.ping else { return false };
-        if ack.fields.reason != AckReason::PingResponse || ack.fields.serial != serial {
+        let Some(next) = call.place.and_then(|p| self.connections.get(p.connection as usize)) else { return false };
+        let (answers, next) = (ack.fields.serial, next.next_serial());
+        if ack.fields.reason != AckReason::PingResponse || answers == 0 {
+            return false;
+        }
+        let is_later = serial_after(answers, serial) && serial_after(next, answers);
+        if answers != serial && !is_later {
             return false;
         }
         call.ping = None;
-        if let Some(peer) = self.peers.get_mut(call.peer as usize) {
+        if !is_later && let Some(peer) = self.peers.get_mut(call.peer as usize) {
             peer.rtt.sample(now, now.saturating_duration_since(at));
         }
         true

@@ -249,7 +249,9 @@ impl Endpoint {
         header.flags |= Flags::SLOW_START_OK;
         if due.reason == AckReason::Ping {
             header.flags |= Flags::REQUEST_ACK;
-            call.ping = Some((header.serial, now));
+            // The first one stands: answers may take longer than it is until the next.
+            let patience = call.deadlines.half_silence();
+            call.ping = call.ping.filter(|(_, at)| now < *at + patience).or(Some((header.serial, now)));
             call.deadlines.asked(now);
             peer.validation.on_asked(now);
         }
