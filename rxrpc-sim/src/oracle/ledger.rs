@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) begun: Instant,
     /// How it ended at the client.
     pub(crate) outcome: Option<Outcome>,
+    /// It has ended at the client, whose application may not know yet.
+    pub(crate) over: bool,
     /// The client's application ended it.
     pub(crate) client_gave_up: bool,
     /// When it did.
@@ -87,6 +89,7 @@ impl Ledger {
             client,
             begun: now,
             outcome: None,
+            over: false,
             client_gave_up: false,
             gave_up_at: None,
             serving: 0,
@@ -250,7 +253,8 @@ impl Ledger {
         let after = now - record.heard[end]?;
         // Clocks that drift are off by less than a thirtieth. What still comes of a call that its client has ended is
         // not followed.
-        let late = after > silence && record.outcome.is_none() && after > silence * 31 / 30 + slack;
+        let followed = end == 0 || !(record.over || record.outcome.is_some());
+        let late = after > silence && followed && after > silence * 31 / 30 + slack;
         let silent = matches!(outcome, Err(CallError::Timeout(TimeoutKind::Silence)));
         let early = silent && after + slack < silence * 29 / 30;
         let unique = record.unique;
