@@ -146,8 +146,6 @@ pub(crate) struct Allowances {
     pub(crate) heavy_loss: bool,
     /// So many calls every server has room for, by its own limits and by those of its services.
     pub(crate) room: usize,
-    /// Calls that are over and not read to their end may fill the room of a server.
-    pub(crate) held: bool,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
     /// Clients have connections for single calls.
@@ -186,8 +184,6 @@ impl Allowances {
             server.is_some_and(|node| node.services.iter().all(|s| s.service != c.service))
         });
         allow.exclusive = scenario.calls.iter().any(|c| c.exclusive);
-        let slow = scenario.calls.iter().filter(|c| c.reply.read_pause > 0).map(|c| c.parallel as usize);
-        let held: usize = slow.sum();
         allow.busy = scenario.calls.iter().any(|c| c.retry_busy);
         for element in scenario.links.iter().flat_map(|l| &l.elements) {
             match &element.kind {
@@ -211,7 +207,6 @@ impl Allowances {
             allow.narrow |= e.window < INITIAL_WINDOW;
             if let Some(backlog) = node.services.iter().map(|s| s.backlog).min() {
                 allow.room = allow.room.min(backlog).min(e.calls).min(e.calls_per_peer);
-                allow.held |= held > 0 && held + 1 >= e.calls;
                 allow.kept = allow.kept.min(kept(node, slack(scenario, id)));
             }
         }
