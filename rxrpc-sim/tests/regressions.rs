@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 15] = [
+const KEPT: [(&str, Make); 16] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -27,6 +27,7 @@ const KEPT: [(&str, Make); 15] = [
     ("an hour measured as a round trip", an_hour_as_a_round_trip),
     ("a peer heard of another call at once after a jump", heard_after_a_jump),
     ("four requests that share little room", four_requests_that_share_little_room),
+    ("an answer more than its rate allows", an_answer_too_many),
     ("a request executed again when its connection had made room", executed_again),
 ];
 
@@ -319,6 +320,17 @@ fn four_requests_that_share_little_room() -> Scenario {
     let mut s = base(1_040_844, 3, 20_000, 1);
     s.nodes[0].endpoint.receive_per_peer = 65_536;
     call(&mut s, [26, 2, 0], 0, 385_245).parallel = 4;
+    s
+}
+
+fn an_answer_too_many() -> Scenario {
+    let mut s = base(9_175, 4, 1_000, 515_784);
+    s.nodes[0].endpoint.stranger_answers_per_second = 5;
+    s.versions.push(VersionSpec { client: 1, server: 0, at: 113_947, timeout: 100_000 });
+    for (id, at) in [(2, 513_783), (4, 515_783)] {
+        let kind = ActionKind::Inject { claims: Some(3), count: 10, blind: false };
+        s.actions.push(Action { id, at, node: 0, kind });
+    }
     s
 }
 

@@ -6,6 +6,7 @@ mod figures;
 mod flight;
 mod ledger;
 mod limits;
+mod rates;
 mod seen;
 mod timely;
 mod wire;
@@ -244,6 +245,7 @@ pub struct Oracles {
     wire: wire::Wire,
     timely: timely::Timely,
     amplification: amplification::Amplification,
+    rates: rates::Rates,
     /// By node: the longest time-out of its calls when the faults ended, if it was asked.
     backoffs: Vec<Duration>,
     /// What was done to the nodes and their packets, and when.
@@ -261,6 +263,7 @@ impl Oracles {
             wire: wire::Wire::new(scenario),
             timely: timely::Timely::new(scenario),
             amplification: amplification::Amplification::new(scenario),
+            rates: rates::Rates::new(scenario),
             disturbances: disturbance::Disturbances::new(scenario),
             backoffs: vec![Duration::MAX; scenario.nodes.len()],
             violations: Vec::new(),
@@ -321,6 +324,8 @@ impl Oracles {
             self.found(now, from, found);
         }
         let found = self.amplification.on_sent(now, from, sight, coverage);
+        self.found(now, from, found);
+        let found = self.rates.on_sent(now, from, sight);
         self.found(now, from, found);
     }
 
@@ -405,6 +410,7 @@ impl Oracles {
         self.wire.on_restart(node);
         self.timely.on_restart(node);
         self.amplification.on_restart(node);
+        self.rates.on_restart(node);
     }
 
     /// Whether the fault of a peer may be counted in a run like this.
