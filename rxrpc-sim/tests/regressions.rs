@@ -54,6 +54,13 @@ fn a_client_may_send_more_than_a_small_window_before_it_knows_of_it() {
     assert_eq!(report.violations, []);
 }
 
+#[test]
+fn calls_that_are_over_and_not_read_take_the_room_of_others() {
+    let report = Sim::new(calls_over_and_not_read()).run();
+    assert_eq!(report.violations, []);
+    assert_eq!(report.ends.get("busy"), Some(&1));
+}
+
 fn base(seed: u64, nodes: usize, delay: u64, heal_at: u64) -> Scenario {
     Scenario { delay, heal_at, ..Scenario::new(seed, nodes) }
 }
@@ -368,5 +375,16 @@ fn first_packet_lost_at_a_small_window() -> Scenario {
     s.nodes[0].endpoint.window = 1;
     link(&mut s, [2, 1, 0], 1_000, vec![(2, ElementKind::Loss(LossModel::Bernoulli { p: 0.5 }))]);
     call(&mut s, [7, 1, 0], 0, 1_753);
+    s
+}
+
+fn calls_over_and_not_read() -> Scenario {
+    let mut s = base(1, 2, 1_000, 15_000_000);
+    s.nodes[0].endpoint.calls = 2;
+    for (id, at) in [(0, 0), (1, 5_000_000)] {
+        let reply = &mut call(&mut s, [id, 0, 1], at, 100).reply;
+        (reply.len, reply.read_pause) = (20_000, 20_000_000);
+    }
+    call(&mut s, [2, 1, 0], 10_000_000, 100);
     s
 }
