@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 15] = [
+const KEPT: [(&str, Make); 16] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -27,6 +27,7 @@ const KEPT: [(&str, Make); 15] = [
     ("an hour measured as a round trip", an_hour_as_a_round_trip),
     ("a peer heard of another call at once after a jump", heard_after_a_jump),
     ("four requests that share little room", four_requests_that_share_little_room),
+    ("an answer more than its rate allows", an_answer_too_many),
     ("a request executed again when its connection had made room", executed_again),
 ];
 
@@ -51,6 +52,13 @@ fn a_server_whose_clock_jumps_may_forget_a_call_and_say_nothing_of_it() {
 fn a_client_may_send_more_than_a_small_window_before_it_knows_of_it() {
     let report = Sim::new(first_packet_lost_at_a_small_window()).run();
     assert_eq!(report.violations, []);
+}
+
+#[test]
+fn calls_that_are_over_and_not_read_take_the_room_of_others() {
+    let report = Sim::new(calls_over_and_not_read()).run();
+    assert_eq!(report.violations, []);
+    assert_eq!(report.ends.get("busy"), Some(&1));
 }
 
 fn base(seed: u64, nodes: usize, delay: u64, heal_at: u64) -> Scenario {
@@ -322,6 +330,17 @@ fn four_requests_that_share_little_room() -> Scenario {
     s
 }
 
+fn an_answer_too_many() -> Scenario {
+    let mut s = base(9_175, 4, 1_000, 515_784);
+    s.nodes[0].endpoint.stranger_answers_per_second = 5;
+    s.versions.push(VersionSpec { client: 1, server: 0, at: 113_947, timeout: 100_000 });
+    for (id, at) in [(2, 513_783), (4, 515_783)] {
+        let kind = ActionKind::Inject { claims: Some(3), count: 10, blind: false };
+        s.actions.push(Action { id, at, node: 0, kind });
+    }
+    s
+}
+
 fn executed_again() -> Scenario {
     let mut s = base(1_101_224, 2, 20_000, 29_404);
     s.nodes.iter_mut().for_each(|node| node.ipv6 = true);
@@ -356,5 +375,16 @@ fn first_packet_lost_at_a_small_window() -> Scenario {
     s.nodes[0].endpoint.window = 1;
     link(&mut s, [2, 1, 0], 1_000, vec![(2, ElementKind::Loss(LossModel::Bernoulli { p: 0.5 }))]);
     call(&mut s, [7, 1, 0], 0, 1_753);
+    s
+}
+
+fn calls_over_and_not_read() -> Scenario {
+    let mut s = base(1, 2, 1_000, 15_000_000);
+    s.nodes[0].endpoint.calls = 2;
+    for (id, at) in [(0, 0), (1, 5_000_000)] {
+        let reply = &mut call(&mut s, [id, 0, 1], at, 100).reply;
+        (reply.len, reply.read_pause) = (20_000, 20_000_000);
+    }
+    call(&mut s, [2, 1, 0], 10_000_000, 100);
     s
 }

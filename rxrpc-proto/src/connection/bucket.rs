@@ -31,11 +31,12 @@ impl TokenBucket {
         let Some(interval) = Duration::from_secs(1).checked_div(self.rate) else { return };
         let passed = now.saturating_duration_since(counted);
         let new = u32::try_from(passed.as_nanos() / interval.as_nanos().max(1)).unwrap_or(u32::MAX);
-        if new >= self.rate {
+        if new >= self.rate.saturating_sub(self.tokens) {
+            // While it is full nothing is earned, no part of a token either.
             self.tokens = self.rate;
             self.counted = Some(now);
         } else if new > 0 {
-            self.tokens = self.tokens.saturating_add(new).min(self.rate);
+            self.tokens = self.tokens.saturating_add(new);
             self.counted = Some(counted + interval * new);
         }
     }
@@ -63,5 +64,15 @@ mod tests {
     fn a_rate_of_zero_allows_nothing() {
         let mut bucket = TokenBucket::new(0);
         assert!(!bucket.take(ms(0)) && !bucket.take(ms(100_000)));
+    }
+
+    #[test]
+    fn a_full_bucket_earns_nothing() {
+        let mut bucket = TokenBucket::new(5);
+        assert!(bucket.take(ms(0)));
+        // Full again after 200 ms.
+        assert_eq!((0..9).filter(|_| bucket.take(ms(399))).count(), 5);
+        assert!(!bucket.take(ms(400)), "1 ms is not enough for another one");
+        assert!(bucket.take(ms(599)));
     }
 }

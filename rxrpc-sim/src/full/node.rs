@@ -245,16 +245,25 @@ impl FullNode {
                 }
             }
             if self.driver == Some(id) {
-                self.show_calls();
+                self.look_at_calls();
             }
         }
     }
 
-    /// Lets those who watch see the calls as the driver leaves them, those too that tasks may drop next.
-    fn show_calls(&self) {
-        let mut world = self.node.0.lent.borrow_mut();
-        if world.is_observed() {
-            self.calls().iter().for_each(|call| world.sample(self.node.id(), call));
+    /// Looks at the calls as the driver leaves them, those too that tasks may drop next.
+    fn look_at_calls(&self) {
+        let is_observed = self.node.0.lent.borrow().is_observed();
+        let app = self.app.as_ref().filter(|app| app.has_calls());
+        if app.is_none() && !is_observed {
+            return;
+        }
+        let calls = self.calls();
+        if let Some(app) = app {
+            calls.iter().for_each(|call| app.judge_end(call));
+        }
+        if is_observed {
+            let mut world = self.node.0.lent.borrow_mut();
+            calls.iter().for_each(|call| world.sample(self.node.id(), call));
         }
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) begun: Instant,
     /// How it ended at the client.
     pub(crate) outcome: Option<Outcome>,
+    /// It has ended at the client, whose application may not know yet.
+    pub(crate) over: bool,
     /// The client's application ended it.
     pub(crate) client_gave_up: bool,
     /// When it did.
@@ -61,6 +63,8 @@ pub(crate) struct Ledger {
     begun: Vec<u64>,
     /// Calls that clients have begun and that have not ended there.
     pub(crate) live: usize,
+    /// Calls that have ended there, and that applications have not released: they read what came.
+    pub(crate) unreleased: usize,
     /// Calls that server applications have.
     pub(crate) serving: usize,
     /// Calls that were begun and ended.
@@ -87,6 +91,7 @@ impl Ledger {
             client,
             begun: now,
             outcome: None,
+            over: false,
             client_gave_up: false,
             gave_up_at: None,
             serving: 0,
@@ -165,16 +170,16 @@ impl Ledger {
         self.executed.get(unique as usize).is_some_and(Option::is_some)
     }
 
-    /// How many calls may servers have now? Those that live at their clients, those of server applications, and those
-    /// that failed, of whose end their servers may not have heard.
+    /// How many calls may endpoints have now? Those that live at their clients or are not released there, those of
+    /// server applications, and those that failed, of whose end their servers may not have heard.
     fn count(&mut self) {
         let failed = (self.ended - self.succeeded) as usize;
-        self.most = self.most.max(self.live + self.serving + failed);
+        self.most = self.most.max(self.live + self.unreleased + self.serving + failed);
     }
 
     /// Whether a server may have had no room for a call.
     pub(super) fn is_full(&self, allow: &Allowances) -> bool {
-        self.most > allow.room || allow.held
+        self.most > allow.room
     }
 
     /// A call ended at its client.
@@ -250,7 +255,8 @@ impl Ledger {
         let after = now - record.heard[end]?;
         // Clocks that drift are off by less than a thirtieth. What still comes of a call that its client has ended is
         // not followed.
-        let late = after > silence && record.outcome.is_none() && after > silence * 31 / 30 + slack;
+        let followed = end == 0 || !(record.over || record.outcome.is_some());
+        let late = after > silence && followed && after > silence * 31 / 30 + slack;
         let silent = matches!(outcome, Err(CallError::Timeout(TimeoutKind::Silence)));
         let early = silent && after + slack < silence * 29 / 30;
         let unique = record.unique;
@@ -415,14 +421,14 @@ mod tests {
 
     #[test]
     fn nobody_is_told_busy_where_there_is_room_for_all_calls() {
-        for (calls, excused) in [(3, false), (4, true)] {
+        for (calls, unreleased, excused) in [(3, 0, false), (4, 0, true), (2, 1, false), (3, 1, true)] {
             let allow = Allowances { room: 3, ..Allowances::default() };
-            let mut ledger = Ledger::default();
+            let mut ledger = Ledger { unreleased, ..Ledger::default() };
             let places: Vec<u32> = (0..calls).map(|_| ledger.begin(at(0), 0, 1).1).collect();
             let checks =
                 Checks { anonymous: false, crashed_client: false, impatient: false, ..Checks::none(&allow) };
             let finding = ledger.end_client(places[0], Err(CallError::Busy), checks);
-            assert_eq!(finding.is_none(), excused, "{calls} calls");
+            assert_eq!(finding.is_none(), excused, "{calls} calls and {unreleased}");
         }
     }
 }

@@ -6,6 +6,7 @@ mod figures;
 mod flight;
 mod ledger;
 mod limits;
+mod rates;
 mod seen;
 mod timely;
 mod wire;
@@ -146,8 +147,6 @@ pub(crate) struct Allowances {
     pub(crate) heavy_loss: bool,
     /// So many calls every server has room for, by its own limits and by those of its services.
     pub(crate) room: usize,
-    /// Calls that are over and not read to their end may fill the room of a server.
-    pub(crate) held: bool,
     /// Clients that are turned away try again.
     pub(crate) busy: bool,
     /// Clients have connections for single calls.
@@ -186,8 +185,6 @@ impl Allowances {
             server.is_some_and(|node| node.services.iter().all(|s| s.service != c.service))
         });
         allow.exclusive = scenario.calls.iter().any(|c| c.exclusive);
-        let slow = scenario.calls.iter().filter(|c| c.reply.read_pause > 0).map(|c| c.parallel as usize);
-        let held: usize = slow.sum();
         allow.busy = scenario.calls.iter().any(|c| c.retry_busy);
         for element in scenario.links.iter().flat_map(|l| &l.elements) {
             match &element.kind {
@@ -211,7 +208,6 @@ impl Allowances {
             allow.narrow |= e.window < INITIAL_WINDOW;
             if let Some(backlog) = node.services.iter().map(|s| s.backlog).min() {
                 allow.room = allow.room.min(backlog).min(e.calls).min(e.calls_per_peer);
-                allow.held |= held > 0 && held + 1 >= e.calls;
                 allow.kept = allow.kept.min(kept(node, slack(scenario, id)));
             }
         }
@@ -249,6 +245,7 @@ pub struct Oracles {
     wire: wire::Wire,
     timely: timely::Timely,
     amplification: amplification::Amplification,
+    rates: rates::Rates,
     /// By node: the longest time-out of its calls when the faults ended, if it was asked.
     backoffs: Vec<Duration>,
     /// What was done to the nodes and their packets, and when.
@@ -266,6 +263,7 @@ impl Oracles {
             wire: wire::Wire::new(scenario),
             timely: timely::Timely::new(scenario),
             amplification: amplification::Amplification::new(scenario),
+            rates: rates::Rates::new(scenario),
             disturbances: disturbance::Disturbances::new(scenario),
             backoffs: vec![Duration::MAX; scenario.nodes.len()],
             violations: Vec::new(),
@@ -326,6 +324,8 @@ impl Oracles {
             self.found(now, from, found);
         }
         let found = self.amplification.on_sent(now, from, sight, coverage);
+        self.found(now, from, found);
+        let found = self.rates.on_sent(now, from, sight);
         self.found(now, from, found);
     }
 
@@ -410,6 +410,7 @@ impl Oracles {
         self.wire.on_restart(node);
         self.timely.on_restart(node);
         self.amplification.on_restart(node);
+        self.rates.on_restart(node);
     }
 
     /// Whether the fault of a peer may be counted in a run like this.

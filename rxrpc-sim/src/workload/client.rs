@@ -244,6 +244,7 @@ impl App {
         let ledger = &mut reach.world.oracles.ledger;
         let silent = ledger.judge_silence(Some(place), (0, &outcome), reach.now, silence);
         let finding = ledger.end_client(place, outcome, checks);
+        ledger.unreleased += 1;
         if !tainted {
             self.report(reach, silent);
         }
@@ -341,6 +342,7 @@ impl App {
         let sent = call.reader.read > 0
             || reach.endpoint.call(call.id).is_some_and(|view| view.stats().packets_sent > 0);
         book::count_client_stages(&mut reach.world.coverage, sent, &call.writer, &call.reader);
+        reach.world.oracles.ledger.unreleased -= usize::from(call.ended);
         reach.endpoint.release(call.id);
         let what = Begin { round: call.what.round + 1, ..call.what };
         self.clients.calls.remove(slot);
@@ -436,7 +438,11 @@ impl App {
     pub(super) fn lose_client_calls(&mut self, world: &mut World) {
         let allow = world.oracles.allow;
         self.clients.fresh.clear();
-        for call in self.clients.calls.drain().filter(|c| !c.ended) {
+        for call in self.clients.calls.drain() {
+            if call.ended {
+                world.oracles.ledger.unreleased -= 1;
+                continue;
+            }
             let gone = Err(CallError::EndpointClosed);
             let checks = Checks { tainted: true, ..Checks::none(&allow) };
             let _ = world.oracles.ledger.end_client(call.place, gone, checks);

@@ -11,6 +11,7 @@ use rxrpc_proto::{Instant, Outcome};
 
 use super::super::handle::first;
 use super::job::Job;
+use super::times::Ours;
 use super::transfer::{Port, Stop, read_all, write_all};
 use super::{Plan, Turn};
 use crate::coverage::{CallStage, Limit};
@@ -127,7 +128,7 @@ impl Job<'_> {
         book::count_kinds(&mut world.coverage, &self.kinds[index], live, idle);
         let Begun { unique, place, writer, reader } = book::begin(&mut world, self.id, index as u32, spec);
         self.fresh.set(true);
-        let key = self.clients.borrow_mut().insert(place);
+        let key = self.clients.borrow_mut().insert(Ours { place, index, judged: false });
         Made { spec, key, place, unique, begun: self.local(), writer, reader, sent: false }
     }
 
@@ -137,7 +138,8 @@ impl Job<'_> {
 
     /// One call, step by step.
     async fn call(&self, spec: &CallSpec, turn: Turn, way: Way) -> Result<(), BeginCallError> {
-        let mut call = self.node.endpoint().call(self.target(spec), options(spec, 0))?;
+        let tag = self.clients.borrow().vacant_key() as u64;
+        let mut call = self.node.endpoint().call(self.target(spec), options(spec, tag))?;
         self.plan(turn, None);
         let mut made = self.note(spec, turn.index);
         if spec.announced {
@@ -226,7 +228,8 @@ impl Job<'_> {
         let request = whole_request(&mut made.writer);
         let limit = made.expected() as usize;
         let endpoint = self.node.endpoint();
-        let call = endpoint.call_unary_with(self.target(spec), options(spec, 0), request, limit);
+        let call =
+            endpoint.call_unary_with(self.target(spec), options(spec, made.key as u64), request, limit);
         let call = async {
             let _held = self.waits.hold();
             // It begins when it is polled first.
@@ -284,6 +287,7 @@ impl Job<'_> {
     }
 
     fn end_client(&self, made: &Made<'_>, outcome: Outcome) {
+        self.judge_client(made.key, outcome);
         self.leave(made);
         let limits = limits(&self.scenario, self.id, made.spec);
         let finding = {

@@ -4,6 +4,7 @@ mod client;
 mod job;
 mod misuse;
 mod server;
+mod times;
 mod transfer;
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -30,6 +31,7 @@ use crate::workload::{
 };
 use crate::world::World;
 use job::Job;
+use times::{Ours, Taken};
 
 /// All applications of a node: what its tasks share, and what outlives them when the node crashes.
 pub(super) struct App {
@@ -49,8 +51,8 @@ pub(super) struct App {
     /// Of each call of the scenario: how many that run at once are not over for the last time.
     unfinished: RefCell<Vec<u32>>,
     to_ask: RefCell<Vec<Option<Instant>>>,
-    /// Places in the book of the calls that tasks have, as clients and as servers.
-    clients: RefCell<Slab<u32>>,
+    /// The calls that tasks have, as clients and as servers. Their tags are their places here.
+    clients: RefCell<Slab<Ours>>,
     /// When the last call ended here.
     last_end: Cell<Option<Instant>>,
     /// By call of the scenario: what it asks of the endpoints.
@@ -58,7 +60,7 @@ pub(super) struct App {
     /// There are calls of which it is not known yet whether they wait for a channel; and those that are known to.
     fresh: Cell<bool>,
     queued: RefCell<Vec<CallId>>,
-    served: RefCell<Slab<Option<u32>>>,
+    served: RefCell<Slab<Taken>>,
     /// By call of the scenario: how often it was served here.
     serves: RefCell<Vec<u32>>,
     /// Calls that have come, until they are accepted or turned away; and those that have come in all.
@@ -216,12 +218,12 @@ impl App {
         self.queued.take();
         let gone = Err(CallError::EndpointClosed);
         let allow = world.oracles.allow;
-        for place in self.clients.take() {
+        for (_, ours) in self.clients.take() {
             let checks = Checks { tainted: true, ..Checks::none(&allow) };
-            let _ = world.oracles.ledger.end_client(place.1, gone, checks);
+            let _ = world.oracles.ledger.end_client(ours.place, gone, checks);
         }
-        for (_, place) in self.served.take() {
-            let _ = world.oracles.ledger.end_server(place, gone, (true, true), true);
+        for (_, taken) in self.served.take() {
+            let _ = world.oracles.ledger.end_server(taken.place, gone, (true, true), true);
         }
     }
 

@@ -9,6 +9,7 @@ use rxrpc_proto::{Instant, Outcome};
 use super::super::handle::first;
 use super::client::make_calls;
 use super::job::Job;
+use super::times::Taken;
 use super::transfer::{Port, Stop, read_all, write_all};
 use super::{App, Held, Plan, Turn};
 use crate::coverage::CallStage;
@@ -85,7 +86,8 @@ async fn decide(
         return job.world().application(job.id, slot, 4);
     }
     let lifetime = (service.lifetime > 0).then_some(us(service.lifetime));
-    let call = match incoming.accept_with(AcceptOptions { tag: 0, lifetime }) {
+    let tag = job.served.borrow().vacant_key() as u64;
+    let call = match incoming.accept_with(AcceptOptions { tag, lifetime }) {
         Ok(call) => call,
         Err(error) => {
             job.refused(&error);
@@ -98,8 +100,9 @@ async fn decide(
         world.application(job.id, slot, 6);
         world.oracles.ledger.serve();
     }
+    let accepted = job.local();
     let served = Served {
-        key: job.served.borrow_mut().insert(None),
+        key: job.served.borrow_mut().insert(Taken::new(accepted)),
         place: None,
         unique: u32::MAX,
         spec: None,
@@ -108,7 +111,7 @@ async fn decide(
         has_request: false,
         works: false,
         gave_up: false,
-        accepted: job.local(),
+        accepted,
         lifetime: service.lifetime,
     };
     job.serve(call, served).await;
@@ -163,7 +166,7 @@ impl Job<'_> {
         let Named { unique, place, spec } = named;
         let spec = spec as usize;
         (served.place, served.unique, served.spec) = (Some(place), unique, Some(spec));
-        self.served.borrow_mut()[served.key] = Some(place);
+        self.served.borrow_mut()[served.key].is(place, spec);
         self.serves(spec);
         served.reader.know(self.scenario.calls[spec].request.clone(), stream(unique, false));
         true
@@ -254,6 +257,7 @@ impl Job<'_> {
     }
 
     fn note_end(&self, served: &Served, outcome: Outcome) {
+        self.judge_served(served.key, outcome);
         self.leave_served(served);
         let spec = served.spec.map(|spec| &self.scenario.calls[spec]);
         let finding = {
