@@ -4,7 +4,7 @@
 
 use rxrpc_sim::scenario::{
     Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, LinkSpec,
-    LossModel, MtuSpec, RateSpec, ServiceSpec, SocketSpec, Transfer, VersionSpec,
+    LossModel, MtuSpec, NatSpec, RateSpec, ServiceSpec, SocketSpec, Transfer, VersionSpec,
 };
 use rxrpc_sim::{Scenario, Sim};
 
@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 16] = [
+const KEPT: [(&str, Make); 18] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -29,6 +29,8 @@ const KEPT: [(&str, Make); 16] = [
     ("four requests that share little room", four_requests_that_share_little_room),
     ("an answer more than its rate allows", an_answer_too_many),
     ("a request executed again when its connection had made room", executed_again),
+    ("questions that come faster than their answers", questions_faster_than_answers),
+    ("answers to PINGs held back for want of a proof", answers_held_back),
 ];
 
 #[test]
@@ -386,5 +388,29 @@ fn calls_over_and_not_read() -> Scenario {
         (reply.len, reply.read_pause) = (20_000, 20_000_000);
     }
     call(&mut s, [2, 1, 0], 10_000_000, 100);
+    s
+}
+
+fn questions_faster_than_answers() -> Scenario {
+    let mut s = base(2_018_684, 2, 100_000, 30_000_000);
+    s.nodes.iter_mut().for_each(|node| node.ipv6 = true);
+    s.nodes[0].endpoint.keepalive = 100_000;
+    let mtu = MtuSpec { mtu: 1_400, report: true, fragment: true, fragment_loss: 0.0 };
+    link(&mut s, [1, 0, 1], 100_000, vec![(1, ElementKind::Mtu(mtu))]);
+    let call = call(&mut s, [0, 1, 0], 1_643_439, 190);
+    (call.request.write, call.request.write_pause) = (47, 4_000_000);
+    call.reply.len = 378_807;
+    s
+}
+
+fn answers_held_back() -> Scenario {
+    let mut s = base(2_030_564, 5, 5_000, 34_242_573);
+    s.nodes[4].nat = Some(NatSpec { id: 4, timeout: 1_000_000, restricted: true });
+    link(&mut s, [4, 0, 4], 5_000, vec![(5, ElementKind::Gate(vec![(2_840_815, 27_840_815)]))]);
+    link(&mut s, [20, 4, 0], 5_000, vec![(23, ElementKind::Loss(LossModel::Bernoulli { p: 0.5 }))]);
+    call(&mut s, [21, 4, 0], 20_095_863, 17_345);
+    call(&mut s, [33, 4, 0], 25_656_765, 8_507).upgrade = true;
+    call(&mut s, [37, 4, 0], 3_860_956, CallSpec::default().request.len).repeat = 4;
+    s.versions.push(VersionSpec { client: 4, server: 0, at: 20_295_782, timeout: 5_000_000 });
     s
 }

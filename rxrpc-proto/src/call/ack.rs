@@ -144,11 +144,12 @@ impl AckPolicy {
     /// What is owed has to wait until the peer has paid for it. A peer that asked measures its path by the answer, so
     /// from here on it is one that was put off (QUIRKS.md#rtt-memory).
     pub(crate) fn hold_back(&mut self) {
-        if let Some((reason, _)) = &mut self.due
-            && *reason != AckReason::ExceedsWindow
-        {
-            *reason = AckReason::Delay;
-        }
+        let answer = self.answer.take();
+        self.due = match self.due {
+            Some((AckReason::ExceedsWindow, serial)) => Some((AckReason::ExceedsWindow, serial)),
+            Some((_, serial)) => Some((AckReason::Delay, serial)),
+            None => answer.map(|serial| (AckReason::Delay, serial)),
+        };
     }
 
     /// `ack` went out.
@@ -232,6 +233,19 @@ mod tests {
         policy.on_data(Arrival::BeyondWindow, false, 5, SOON);
         policy.hold_back();
         assert_eq!(policy.next(), due(AckReason::ExceedsWindow, 5));
+    }
+
+    #[test]
+    fn nor_does_the_answer_to_a_ping_that_is_held_back_measure_a_path() {
+        let mut policy = AckPolicy::default();
+        policy.answer_ping(9);
+        policy.hold_back();
+        assert_eq!(policy.next(), due(AckReason::Delay, 9));
+        policy.answer_ping(10);
+        assert_eq!(policy.next(), due(AckReason::PingResponse, 10));
+        policy.on_data(Arrival::BeyondWindow, false, 11, SOON);
+        policy.hold_back();
+        assert_eq!(policy.next(), due(AckReason::ExceedsWindow, 11));
     }
 
     #[test]

@@ -235,20 +235,24 @@ impl Endpoint {
     fn on_pong(&mut self, now: Instant, key: u32, ack: &Ack<'_>) -> bool {
         let Some(call) = self.calls.get_mut(key) else { return false };
         let Some((serial, at)) = call.ping else { return false };
-        let Some(next) = call.place.and_then(|p| self.connections.get(p.connection as usize)) else { return false };
-        let (answers, next) = (ack.fields.serial, next.next_serial());
-        if ack.fields.reason != AckReason::PingResponse || answers == 0 {
+        let Some(next) = call.place.and_then(|p| self.connections.get(p.connection as usize)) else {
             return false;
-        }
-        let is_later = serial_after(answers, serial) && serial_after(next, answers);
-        if answers != serial && !is_later {
+        };
+        let (answers, next) = (ack.fields.serial, next.next_serial());
+        let is_pong = ack.fields.reason == AckReason::PingResponse;
+        let is_later = is_pong && serial_after(answers, serial) && serial_after(next, answers);
+        if answers == 0 || (answers != serial && !is_later) {
             return false;
         }
         call.ping = None;
-        if !is_later && let Some(peer) = self.peers.get_mut(call.peer as usize) {
+        // One that was put off has another reason.
+        if is_pong
+            && !is_later
+            && let Some(peer) = self.peers.get_mut(call.peer as usize)
+        {
             peer.rtt.sample(now, now.saturating_duration_since(at));
         }
-        true
+        is_pong
     }
 
     /// The peer named a serial that only someone at its address can know.

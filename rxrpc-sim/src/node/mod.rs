@@ -55,6 +55,8 @@ pub(crate) struct DirectNode {
     app: App,
     clock: NodeClock,
     inbox: Inbox,
+    /// What came during a pause: it is looked at when the node goes on.
+    unseen: Vec<Packet>,
     buf: TransmitBuf,
     /// A batch that the socket would not take.
     held: Option<Transmit>,
@@ -96,6 +98,7 @@ impl DirectNode {
             app: App::new(id, scenario),
             clock: NodeClock::new(spec.clock.clone(), streams.stream("clock", u64::from(spec.id))),
             inbox: Inbox::new(spec.socket.receive_buffer, spec.socket.coalesce),
+            unseen: Vec::new(),
             buf: TransmitBuf::new(spec.socket.batch),
             held: None,
             blocked_until: None,
@@ -118,7 +121,7 @@ impl DirectNode {
         self.stirred = None;
         self.turns = self.turns.wrapping_add(1);
         let local = self.clock.local(now);
-        self.read_inbox(local);
+        self.read_inbox(local, world);
         let mut idle_timers = 0;
         for round in 0.. {
             let due = self.endpoint.poll_timeout().filter(|(at, _)| self.clock.timer(*at) <= now);
@@ -157,7 +160,11 @@ impl DirectNode {
         }
     }
 
-    fn read_inbox(&mut self, local: Instant) {
+    fn read_inbox(&mut self, local: Instant, world: &mut World) {
+        for packet in self.unseen.drain(..) {
+            world.read(self.id, &packet);
+            world.pool.give(packet.bytes);
+        }
         for i in 0.. {
             let Some((run, bytes)) = self.inbox.run(i) else { break };
             let path = Path { peer: run.src, local_ip: None, ecn: run.ecn };
@@ -270,6 +277,7 @@ impl DirectNode {
         check_faults(self.id, &self.endpoint.stats(), world);
         self.app.crash(world);
         self.inbox.clear();
+        self.unseen.clear();
         self.held = None;
         self.blocked_until = None;
         self.closing = None;
@@ -346,8 +354,13 @@ impl Element for DirectNode {
             world.coverage.fault("receive-overflow");
             return world.lose(packet, LossReason::Overflow);
         }
-        world.delivered(self.id, &packet);
-        world.pool.give(packet.bytes);
+        if matches!(self.life, Life::Paused(_)) {
+            world.arrived(self.id, &packet);
+            self.unseen.push(packet);
+        } else {
+            world.delivered(self.id, &packet);
+            world.pool.give(packet.bytes);
+        }
         self.stir(now);
     }
 

@@ -196,6 +196,8 @@ impl Allowances {
                 ElementKind::Loss(model) => allow.heavy_loss |= model.worst() >= 0.5,
                 // All that carries data is lost, and questions about it are not.
                 ElementKind::Mtu(m) => allow.heavy_loss |= !m.fragment || m.fragment_loss >= 0.5,
+                // Two packets fill it: among the data of others most small ones are lost.
+                ElementKind::Rate(r) => allow.heavy_loss |= r.queue < 4 * 1500,
                 // All answers are lost for a while, and what is heard then first may be of another call.
                 ElementKind::Gate(_) => allow.heavy_loss = true,
                 _ => {}
