@@ -149,6 +149,31 @@ fn a_server_that_wants_again_what_it_acknowledged_has_lost_the_call() {
 }
 
 #[test]
+fn a_reply_is_not_put_together_of_packets_from_two_lives_of_a_server() {
+    for (jump, expected) in [
+        (60_000, Ok(())),
+        (70_000, Err(CallError::PeerRestarted)),
+        (u32::MAX - 70_000, Err(CallError::PeerRestarted)),
+    ] {
+        let mut solo = Solo::new(|_| {});
+        let call = solo.end.begin_call(&Target::new(server_addr(), SERVICE), CallOptions::default()).unwrap();
+        solo.write_all(call, b"?");
+        let mut server = Hand::answering(&solo.sent.last().unwrap().header);
+        server.serial = 1_000_000;
+        solo.hear(server_addr(), &server.data(1, Flags::NONE, &pattern(1412)));
+        // An acknowledgement is of no reply, wherever it comes from.
+        let mut other = Hand { serial: 500_000_000, ..server };
+        solo.hear(server_addr(), &other.ack(AckReason::Delay, 2, 0, &[]));
+        server.serial = server.serial.wrapping_add(jump);
+        solo.take();
+        solo.hear(server_addr(), &server.data(2, Flags::LAST_PACKET, b"the rest"));
+        assert_eq!(solo.end.call(call).unwrap().outcome(), Some(expected), "after {jump} serials");
+        let told = solo.take().iter().any(|sent| sent.is(PacketType::Abort));
+        assert_eq!(told, expected.is_err());
+    }
+}
+
+#[test]
 fn a_stranger_s_packet_does_not_begin_its_call_again_that_has_just_timed_out() {
     let mut solo = Solo::server(|_| {});
     let mut hand = Hand::client(4);

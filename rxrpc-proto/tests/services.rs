@@ -117,6 +117,21 @@ fn a_backlog_of_zero_turns_every_call_away() {
 }
 
 #[test]
+fn a_client_that_is_turned_away_ends_as_busy_though_the_rest_of_its_request_is_unknown() {
+    let mut pair = Pair::with(|c| {
+        c.limits.window = 2;
+        c.timing.silence = Duration::from_secs(2);
+        c.timing.rto_initial = Duration::from_secs(3);
+    });
+    pair.ends[SERVER].listen(9, backlog(0)).unwrap();
+    let options = CallOptions { busy: BusyPolicy::Retry, ..Default::default() };
+    let call = pair.ends[CLIENT].begin_call(&Target::new(server_addr(), 9), options).unwrap();
+    pair.write_all(CLIENT, call, &pattern(4_612));
+    assert_eq!(pair.run_to_end(CLIENT, call), Err(CallError::Busy));
+    assert!(pair.all(SERVER, PacketType::Ack).len() >= 2, "packets beyond the window");
+}
+
+#[test]
 fn accepting_makes_room_for_a_client_that_retries() {
     let mut pair = Pair::new();
     pair.ends[SERVER].listen(9, backlog(1)).unwrap();

@@ -3,8 +3,8 @@
 //! `FINDINGS.md` tells what was wrong in each. A new one is made with `--example keep`.
 
 use rxrpc_sim::scenario::{
-    Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, LinkSpec,
-    LossModel, MtuSpec, NatSpec, RateSpec, ServiceSpec, SocketSpec, Transfer, VersionSpec,
+    Action, ActionKind, Aqm, CallSpec, ClockSpec, Damage, Distribution, ElementKind, ElementSpec, Ending,
+    LinkSpec, LossModel, MtuSpec, NatSpec, RateSpec, ServiceSpec, SocketSpec, Transfer, VersionSpec,
 };
 use rxrpc_sim::{Scenario, Sim};
 
@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 18] = [
+const KEPT: [(&str, Make); 20] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -31,6 +31,8 @@ const KEPT: [(&str, Make); 18] = [
     ("a request executed again when its connection had made room", executed_again),
     ("questions that come faster than their answers", questions_faster_than_answers),
     ("answers to PINGs held back for want of a proof", answers_held_back),
+    ("a packet of an earlier reply that comes late", packet_of_an_earlier_reply),
+    ("a request turned away whose rest is unknown", turned_away_and_unknown),
 ];
 
 #[test]
@@ -412,5 +414,35 @@ fn answers_held_back() -> Scenario {
     call(&mut s, [33, 4, 0], 25_656_765, 8_507).upgrade = true;
     call(&mut s, [37, 4, 0], 3_860_956, CallSpec::default().request.len).repeat = 4;
     s.versions.push(VersionSpec { client: 4, server: 0, at: 20_295_782, timeout: 5_000_000 });
+    s
+}
+
+fn packet_of_an_earlier_reply() -> Scenario {
+    let mut s = base(3_123_724, 3, 100_000, 1_379_608);
+    let mtu = MtuSpec { mtu: 1_280, report: true, fragment: false, fragment_loss: 0.05 };
+    let elements = vec![
+        (7, ElementKind::Loss(LossModel::Correlated { p: 0.1, correlation: 0.3 })),
+        (9, ElementKind::Replay { p: 0.0125, after: 3_000_000 }),
+        (10, ElementKind::Mtu(mtu)),
+        (11, ElementKind::Gate(vec![(15_447, 25_015_447)])),
+    ];
+    link(&mut s, [2, 0, 2], 100_000, elements);
+    call(&mut s, [4, 2, 0], 0, 4_092);
+    let aborted = call(&mut s, [22, 2, 0], 77_099, 8);
+    (aborted.repeat, aborted.reply.len) = (10, 2_436);
+    (aborted.ending, aborted.ending_after) = (Ending::ClientAborts, 30_000);
+    call(&mut s, [28, 2, 0], 192_947, 8).reply.len = 2_615;
+    s.actions.push(Action { id: 1, at: 759_217, node: 0, kind: ActionKind::Close { lasts: 5_000_000 } });
+    s
+}
+
+fn turned_away_and_unknown() -> Scenario {
+    let mut s = base(3_054_156, 2, 5_000, 1);
+    s.nodes.iter_mut().for_each(|node| node.ipv6 = true);
+    (s.nodes[0].endpoint.window, s.nodes[0].endpoint.keepalive) = (2, 100_000);
+    s.nodes[0].services = vec![ServiceSpec { backlog: 0, accept_after: 700_000, ..ServiceSpec::default() }];
+    let client = &mut s.nodes[1].endpoint;
+    (client.silence, client.keepalive, client.rto_initial) = (2_000_000, 500_000, 3_000_000);
+    call(&mut s, [2, 1, 0], 0, 4_612).retry_busy = true;
     s
 }

@@ -114,6 +114,8 @@ pub(crate) struct Call {
     pub(crate) ping: Option<(u32, Instant)>,
     /// Serial of the first packet sent after the peer last acknowledged something for good.
     pub(crate) advanced_at: Option<u32>,
+    /// Client: the life of the server that the reply is from, see `Lives`.
+    pub(crate) reply_of: Option<u32>,
     /// Highest serial heard for this call.
     pub(crate) heard_serial: Option<u32>,
     /// The last thing heard was BUSY, and nothing of the call was ever acknowledged.
@@ -186,6 +188,7 @@ impl Call {
             abort_wish: None,
             ping: None,
             advanced_at: None,
+            reply_of: None,
             heard_serial: None,
             turned_away: false,
             news: News::NONE,

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod bundle;
+mod lives;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -11,6 +12,7 @@ use smallvec::SmallVec;
 
 pub(crate) use bucket::TokenBucket;
 pub(crate) use bundle::{Bundle, BundleKey};
+use lives::Lives;
 
 use crate::recovery::serial_after;
 use crate::time::Instant;
@@ -161,6 +163,8 @@ pub(crate) struct Connection {
     pub(crate) asked_service: u16,
     pub(crate) security_index: u8,
     serial: u32,
+    /// Lives of the server that were heard.
+    pub(crate) lives: Lives,
     /// Highest serial of the peer.
     pub(crate) heard_serial: Option<u32>,
     /// When it came.
@@ -203,6 +207,7 @@ impl Connection {
             asked_service: init.service,
             security_index: 0,
             serial: init.first_serial,
+            lives: Lives::default(),
             heard_serial: None,
             heard_at: init.now,
             channels: [Channel::default(); CHANNELS],

@@ -16,8 +16,15 @@ const PROOF_HEADROOM: usize = 360;
 impl Endpoint {
     /// A packet of a call that lives.
     pub(super) fn on_call(&mut self, now: Instant, path: &Path, key: u32, header: &Header, body: &Body<'_>) {
-        let Some(call) = self.calls.get_mut(key).filter(|call| call.state.is_live()) else { return };
-        call.turned_away = false;
+        if self.calls.get(key).is_none_or(|call| !call.state.is_live()) {
+            return;
+        }
+        if self.is_of_another_life(key, header, body) {
+            self.fault(Fault::ServerForgot);
+            return self.complete(now, key, Err(CallError::PeerRestarted));
+        }
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.turned_away &= has_nothing(body);
         if !matches!(body, Body::Busy) {
             call.deadlines.heard(now);
         }
@@ -33,6 +40,25 @@ impl Endpoint {
             Body::Abort(code) => self.complete(now, key, Err(CallError::RemoteAbort(*code))),
             Body::Busy => self.on_busy(now, key),
             Body::Challenge(_) | Body::Response(_) | Body::Debug(_) | Body::Version(_) | Body::Ignored => {}
+        }
+    }
+
+    /// Whether a packet of a reply is from another life of its server than those before it. That one executed the call
+    /// as well, and what it says may be cut elsewhere, or be another answer (QUIRKS.md#replies-of-two-lives).
+    fn is_of_another_life(&mut self, key: u32, header: &Header, body: &Body<'_>) -> bool {
+        let Some(call) = self.calls.get_mut(key).filter(|call| call.is_client()) else { return false };
+        let connection = call.place.and_then(|p| self.connections.get_mut(p.connection as usize));
+        let Some(connection) = connection.filter(|_| header.serial != 0) else { return false };
+        match body {
+            Body::Data(_) => {
+                let life = connection.lives.of(header.serial);
+                *call.reply_of.get_or_insert(life) != life
+            }
+            Body::Ack(_) => {
+                connection.lives.of(header.serial);
+                false
+            }
+            _ => false,
         }
     }
 
@@ -340,4 +366,9 @@ fn went_back(call: &Call, ack: &Ack<'_>) -> bool {
     let behind = first != 0 && (first.wrapping_sub(call.send.una) as i32) < 0;
     let answers = |since: u32| serial.wrapping_sub(since) as i32 >= 0;
     behind && serial != 0 && call.advanced_at.is_some_and(answers)
+}
+
+/// Whether the packet says that the peer has nothing of the call.
+fn has_nothing(body: &Body<'_>) -> bool {
+    matches!(body, Body::Ack(ack) if (ack.fields.first_packet, ack.fields.previous_packet) == (1, 0))
 }

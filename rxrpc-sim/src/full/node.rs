@@ -468,7 +468,7 @@ impl Element for FullNode {
     fn error(&mut self, now: Instant, about: SocketAddr, error: NetworkError, world: &mut World) {
         if self.life == Life::Running {
             world.coverage.network(error);
-            world.oracles.ledger.on_report(self.node.id());
+            world.oracles.on_report(now, self.node.id());
             let waker = self.node.0.socket.borrow_mut().report(about, error);
             if let Some(waker) = waker {
                 waker.wake();

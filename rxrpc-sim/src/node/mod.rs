@@ -423,7 +423,7 @@ impl Element for DirectNode {
     fn error(&mut self, now: Instant, about: SocketAddr, error: NetworkError, world: &mut World) {
         if self.life == Life::Running {
             world.coverage.network(error);
-            world.oracles.ledger.on_report(self.id);
+            world.oracles.on_report(now, self.id);
             self.endpoint.handle_network_error(self.clock.local(now), about, error);
             self.stir(now);
         }

@@ -360,6 +360,13 @@ impl Oracles {
         self.amplification.on_delivered(now, to, sight);
     }
 
+    /// An error about another node was reported to this one. As a server it gives up the calls of that one in two
+    /// seconds if nothing is heard, and says nothing: that one is not there.
+    pub(crate) fn on_report(&mut self, now: Instant, to: NodeId) {
+        self.ledger.on_report(to);
+        self.disturbances.on_node(to, now + Duration::from_secs(2));
+    }
+
     /// A call of this kind has ended at its client: what did it carry, and was it in time?
     pub(crate) fn note_end(
         &mut self,
