@@ -49,17 +49,11 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(key).filter(|call| call.is_client()) else { return false };
         let connection = call.place.and_then(|p| self.connections.get_mut(p.connection as usize));
         let Some(connection) = connection.filter(|_| header.serial != 0) else { return false };
-        match body {
-            Body::Data(_) => {
-                let life = connection.lives.of(header.serial);
-                *call.reply_of.get_or_insert(life) != life
-            }
-            Body::Ack(_) => {
-                connection.lives.of(header.serial);
-                false
-            }
-            _ => false,
+        if !matches!(body, Body::Data(_) | Body::Ack(_)) {
+            return false;
         }
+        let life = connection.lives.of(header.serial);
+        matches!(body, Body::Data(_)) && *call.reply_of.get_or_insert(life) != life
     }
 
     /// The peer broke the protocol in this call.

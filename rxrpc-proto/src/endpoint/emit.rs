@@ -73,22 +73,30 @@ fn asks_for_ack(call: &Call, peer: &Peer, fresh: &Fresh, now: Instant) -> bool {
         || age.is_none_or(|age| age >= RTT_AGE || (!peer.rtt.is_settled() && age > round))
 }
 
+/// Whether so much may go out on the connection, if peers have to prove their addresses: a server is called by us.
+fn may_send(now: Instant, validates: bool, (connection, peer): (&Connection, &Peer), len: usize) -> bool {
+    connection.is_client() || !validates || peer.validation.may_send(now, len)
+}
+
+/// So much went out on the connection.
+fn note_sent(now: Instant, (connection, peer): (&Connection, &mut Peer), len: usize) {
+    if !connection.is_client() {
+        peer.validation.on_sent(now, len);
+    }
+}
+
 impl Endpoint {
     /// Whether the peer may be sent so much before it has proved its address.
     fn within_budget(&self, now: Instant, connection: u32, len: usize) -> bool {
         let Some(c) = self.connections.get(connection as usize) else { return false };
-        if c.is_client() || !self.config.validate_peers {
-            return true;
-        }
-        self.peers.get(c.peer as usize).is_some_and(|p| p.validation.may_send(now, len))
+        let peer = self.peers.get(c.peer as usize);
+        peer.is_some_and(|peer| may_send(now, self.config.validate_peers, (c, peer), len))
     }
 
     fn spend(&mut self, now: Instant, connection: u32, len: usize) {
         let Some(c) = self.connections.get(connection as usize) else { return };
-        if !c.is_client()
-            && let Some(peer) = self.peers.get_mut(c.peer as usize)
-        {
-            peer.validation.on_sent(now, len);
+        if let Some(peer) = self.peers.get_mut(c.peer as usize) {
+            note_sent(now, (c, peer), len);
         }
     }
 
@@ -169,16 +177,13 @@ impl Endpoint {
             if !batch.takes(Class::Fresh, size, connection.local_ip) {
                 return true;
             }
-            let strange = self.config.validate_peers && !connection.is_client();
-            if strange && !peer.validation.may_send(now, size) {
+            if !may_send(now, self.config.validate_peers, (connection, peer), size) {
                 batch.blocked = true;
                 return true;
             }
             let is_first = write_fresh(now, &self.bounds, (connection, call, peer), place, &fresh, batch.buf);
             batch.added(Class::Fresh, size, connection.local_ip);
-            if !connection.is_client() {
-                peer.validation.on_sent(now, size);
-            }
+            note_sent(now, (connection, peer), size);
             if is_first {
                 self.set_connection_timer(place.connection);
             }

@@ -56,14 +56,14 @@ impl Evicted {
     }
 
     /// What is remembered of a connection.
-    pub(super) fn find(&mut self, now: Instant, id: &ServiceKey) -> Option<CallNumbers> {
+    fn find(&mut self, now: Instant, id: &ServiceKey) -> Option<CallNumbers> {
         self.expire(now);
         self.known.get(id).map(|(calls, _)| *calls)
     }
 
-    /// The connection is there again.
-    pub(super) fn remove(&mut self, id: &ServiceKey) {
-        self.known.remove(id);
+    /// The connection is there again. What was remembered of it.
+    pub(super) fn take(&mut self, id: &ServiceKey) -> Option<CallNumbers> {
+        self.known.remove(id).map(|(calls, _)| calls)
     }
 
     fn expire(&mut self, now: Instant) {
@@ -176,7 +176,7 @@ mod tests {
         let mut all = evicted(8);
         for n in 0..10_000 {
             assert!(!all.push(at(0), id(n % 7), [n; 4]));
-            all.remove(&id(n % 7));
+            assert_eq!(all.take(&id(n % 7)), Some([n; 4]));
             assert!(all.order.len() <= 2 * all.count() + 64 + 1);
         }
         assert_eq!(all.count(), 0);

@@ -32,8 +32,6 @@ impl Endpoint {
             return;
         }
         let service = self.service_of(header);
-        let id = ServiceKey::new(path.peer, header.epoch, header.connection_id());
-        let before = self.evicted.find(now, &id);
         if let Err(fault) = self.admit(path, header, service) {
             return self.refuse(now, path, header, fault, true);
         }
@@ -44,7 +42,8 @@ impl Endpoint {
             p.validation.on_received(len);
         }
         // It leaves its place to the one that makes room for it.
-        self.evicted.remove(&id);
+        let id = ServiceKey::new(path.peer, header.epoch, header.connection_id());
+        let before = self.evicted.take(&id);
         if let Err(fault) = self.make_room(now, path, peer) {
             if let Some(calls) = before {
                 self.remember_evicted(now, id, calls);

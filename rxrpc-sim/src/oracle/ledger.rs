@@ -10,7 +10,9 @@ use slab::Slab;
 
 use super::{Allowances, Oracle};
 use crate::coverage::{OUTCOMES, outcome_index};
+use crate::liveness::is_tight;
 use crate::packet::NodeId;
+use crate::scenario::{EndpointSpec, Micros, us};
 
 type Outcome = Result<(), CallError>;
 
@@ -48,6 +50,17 @@ pub(crate) struct Record {
     pub(crate) heard: [Option<Instant>; 2],
     /// The server waited longer than it may for the rest of the request, from then on.
     pub(crate) overdue: Option<Instant>,
+}
+
+/// A served call that ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served<'a> {
+    pub(crate) place: Option<u32>,
+    pub(crate) outcome: &'a Outcome,
+    /// How long ago it was accepted.
+    pub(crate) lived: Duration,
+    /// How long its reader pauses.
+    pub(crate) read_pause: Micros,
 }
 
 /// The book.
@@ -269,11 +282,28 @@ impl Ledger {
 
     /// A served call that was accepted `before` now has ended before all of its request was here. Has it waited for that
     /// no longer than it may?
-    pub(crate) fn judge_gap(&self, place: Option<u32>, now: Instant, before: Duration) -> Finding {
+    fn judge_gap(&self, place: Option<u32>, now: Instant, before: Duration) -> Finding {
         let record = self.records.get(place? as usize)?;
         let since = now - record.overdue?;
         let text = format!("call {} lives {since:?} after its request stopped", record.unique);
         (since < before).then_some((Oracle::Deadline, text))
+    }
+
+    /// Whether a served call that ends now has waited for its client no longer than it may, at this endpoint. Everything
+    /// may happen `slack` later.
+    pub(crate) fn judge_served(
+        &self,
+        served: &Served<'_>,
+        now: Instant,
+        endpoint: &EndpointSpec,
+        slack: Duration,
+    ) -> [Finding; 2] {
+        let silence = (us(endpoint.silence), slack);
+        let silent = self.judge_silence(served.place, (1, served.outcome), now, silence);
+        let gap = self.judge_gap(served.place, now, served.lived.saturating_sub(slack));
+        // Who reads slowly, or has little room, holds the client back.
+        let holds_back = served.read_pause > 0 || is_tight(endpoint);
+        [silent, gap.filter(|_| !holds_back)]
     }
 
     /// A server application has a call.

@@ -20,7 +20,7 @@ use rxrpc_proto::wire::{Flags, Header, INITIAL_WINDOW, Malformed};
 use rxrpc_proto::{CallError, CallInfo, Fault, Instant, Outcome, TimeoutKind};
 
 pub use figures::Figures;
-pub(crate) use ledger::{Checks, Finding, Ledger, Record};
+pub(crate) use ledger::{Checks, Finding, Ledger, Record, Served};
 pub(crate) use limits::Limits;
 use seen::{Seen, body_of};
 

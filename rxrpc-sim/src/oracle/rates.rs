@@ -11,11 +11,9 @@ use rxrpc_proto::wire::{AckReason, Body, Flags, HEADER_LEN, Header, PacketType};
 
 use super::Oracle;
 use super::seen::{Seen, Sight, at};
+use super::wire::NEAR;
 use crate::packet::NodeId;
 use crate::scenario::{ActionKind, NodeSpec, Scenario, ServiceSpec, us};
-
-/// Serials of one connection lie this close to each other.
-const NEAR: u32 = 1_000;
 
 /// Blocked again as soon as it is free, a socket takes nothing for so many times at most.
 const BLOCKED_ON_END: u32 = 20;

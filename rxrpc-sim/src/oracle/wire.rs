@@ -25,7 +25,7 @@ const LARGEST: usize = 1444;
 const STORM: u32 = 10_000;
 
 /// Serials of one connection lie this close to each other; a few are taken for packets that are not sent after all.
-const NEAR: u32 = 1_000;
+pub(super) const NEAR: u32 = 1_000;
 
 /// Which packets of a direction have arrived: all before `base`, and `beyond` of those after.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::book::{self, Named};
 use super::transfer::{Reader, Stop, Writer};
 use super::{ANONYMOUS, Alarm, App, Arrivals, Begin, HEAD, Reach, SERVED, stream};
 use crate::coverage::CallStage;
-use crate::liveness::is_tight;
+use crate::oracle::Served;
 use crate::packet::NodeId;
 use crate::scenario::{Ending, Micros, Scenario, ServiceSpec, Transfer, us};
 use crate::world::World;
@@ -216,16 +216,11 @@ impl App {
     /// Whether the served call has waited for its client no longer than it may.
     fn judge_times(&self, reach: &mut Reach<'_>, call: &ServedCall, outcome: Outcome) {
         let endpoint = &self.scenario.nodes[usize::from(self.node)].endpoint;
-        let silence = (us(endpoint.silence), self.slack);
+        let (lived, read_pause) = (reach.local - call.accepted, call.reader.plan.read_pause);
+        let served = Served { place: call.place, outcome: &outcome, lived, read_pause };
         let ledger = &reach.world.oracles.ledger;
-        let silent = ledger.judge_silence(call.place, (1, &outcome), reach.now, silence);
-        // Who reads slowly, or has little room, holds the client back.
-        let holds_back = call.reader.plan.read_pause > 0 || is_tight(endpoint);
-        let lived = reach.local - call.accepted;
-        let gap =
-            ledger.judge_gap(call.place, reach.now, lived.saturating_sub(self.slack)).filter(|_| !holds_back);
-        self.report(reach, silent);
-        self.report(reach, gap);
+        let findings = ledger.judge_served(&served, reach.now, endpoint, self.slack);
+        findings.into_iter().for_each(|finding| self.report(reach, finding));
     }
 
     pub(super) fn drive_server(&mut self, reach: &mut Reach<'_>, tag: u64) {

@@ -4,7 +4,7 @@ use rxrpc_driver::CallInfo;
 use rxrpc_proto::{Instant, Outcome};
 
 use super::App;
-use crate::liveness::is_tight;
+use crate::oracle::Served;
 use crate::scenario::us;
 use crate::workload::limits;
 
@@ -83,18 +83,14 @@ impl App {
             return;
         };
         let endpoint = &self.scenario.nodes[usize::from(self.id)].endpoint;
-        // Who reads slowly, or has little room, holds the client back.
-        let reads = &self.scenario.calls[taken.index].request;
-        let holds_back = reads.read_pause > 0 || is_tight(endpoint);
+        let read_pause = self.scenario.calls[taken.index].request.read_pause;
         let lived = self.local() - taken.accepted;
+        let served = Served { place: taken.place, outcome: &outcome, lived, read_pause };
         let findings = {
             let world = self.world();
-            let ledger = &world.oracles.ledger;
-            let times = (us(endpoint.silence), self.slack);
-            let silent = ledger.judge_silence(taken.place, (1, &outcome), world.now(), times);
-            let gap = ledger.judge_gap(taken.place, world.now(), lived.saturating_sub(self.slack));
             let tainted = world.oracles.is_tainted();
-            [silent, gap.filter(|_| !holds_back)].map(|finding| finding.filter(|_| !tainted))
+            let findings = world.oracles.ledger.judge_served(&served, world.now(), endpoint, self.slack);
+            findings.map(|finding| finding.filter(|_| !tainted))
         };
         findings.into_iter().for_each(|finding| self.report(finding));
     }
