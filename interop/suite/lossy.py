@@ -15,7 +15,10 @@ CASES = [
     ("200 small calls", BAD, ["-n", "4", "-T", "50", "rpc", "4", "4"]),
     ("50 small calls at 10 % loss", WORSE, ["-n", "4", "-T", "13", "rpc", "4", "4"]),
 ]
-LIMIT = 150.0
+LIMIT = 300.0
+# How long the C client bears silence: what AFS's cache managers ask for. With the 12 s that the library has by default, three
+# PINGs lost in a row end a call; at 10 % loss that happens in one run of two hundred to OpenAFS's own server, too.
+PATIENCE = ["-d", "50"]
 
 
 def ours_to_c(network, args):
@@ -29,7 +32,7 @@ def ours_to_c(network, args):
 def c_to_ours(network, args):
     def body(rig):
         port = rig.proxy(rig.our_server(), *network)
-        ended_well(rig.c_client(port, *args, seconds=LIMIT))
+        ended_well(rig.c_client(port, *PATIENCE, *args, seconds=LIMIT))
 
     return body
 

@@ -77,6 +77,11 @@ impl Endpoint {
                 // The question that goes there is all that the packet pays for.
                 return self.fault(fault);
             }
+            if let Some(channel) =
+                self.connections.get_mut(key as usize).and_then(|c| c.channel_mut(header.channel()))
+            {
+                channel.refused = header.call_number;
+            }
             return self.refuse(now, path, header, fault, false);
         }
         if let Some(connection) = self.connections.get_mut(key as usize)

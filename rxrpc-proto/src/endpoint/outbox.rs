@@ -108,7 +108,7 @@ impl Endpoint {
     }
 
     /// A client asks about a call of which nothing has come: its request was lost. The answer keeps the call
-    /// alive until the request is sent again.
+    /// alive until the request is sent again, and the connection stays known for it.
     pub(super) fn on_early_question(&mut self, now: Instant, path: &Path, key: u32, header: &Header) {
         let window = self.config.limits.window;
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
@@ -116,6 +116,9 @@ impl Endpoint {
         let number = header.call_number;
         if !connection.channel_mut(header.channel()).is_some_and(|channel| channel.may_answer_early(number)) {
             return;
+        }
+        if connection.idle_since.is_some() {
+            connection.idle_since = Some(now);
         }
         let mut answer = emit::header(connection, header.channel(), number, PacketType::Ack);
         answer.flags |= Flags::SLOW_START_OK;
@@ -130,6 +133,7 @@ impl Endpoint {
         let mut bytes = answer.to_bytes().to_vec();
         emit_ack(&mut bytes, &fields, core::iter::empty(), Some(&emit::trailer(peer, window)));
         self.answer_stranger(now, path, bytes);
+        self.set_connection_timer(key);
     }
 
     pub(super) fn answer_version(&mut self, now: Instant, path: &Path, header: &Header) {

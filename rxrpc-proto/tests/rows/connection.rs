@@ -470,7 +470,7 @@ fn row_29_only_data_of_the_next_call_ends_the_current_one() {
 }
 
 #[test]
-fn row_29_a_ping_about_a_call_whose_request_was_lost_is_answered_four_times() {
+fn row_29_a_ping_about_a_call_whose_request_was_lost_is_answered() {
     let ping = |call| from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(call);
     let mut raw = Raw::new();
     raw.serve();
@@ -479,20 +479,68 @@ fn row_29_a_ping_about_a_call_whose_request_was_lost_is_answered_four_times() {
     let header = &sent[0].header;
     assert_eq!((header.call_number, header.seq, header.flags), (2, 0, Flags::SLOW_START_OK));
     assert_eq!(sent[0].ack_says(), (AckReason::PingResponse, 77, 1, 0, vec![]));
-    // Not without end: the call may be one that another server had accepted.
-    let answers: Vec<usize> = (78..83).map(|serial| raw.give(&ping(2).serial(serial)).len()).collect();
-    assert_eq!(answers, [1, 1, 1, 0, 0]);
+    // However often it is lost: the call before it was here, so nobody else can have accepted it.
+    let answers: Vec<usize> = (78..98).map(|serial| raw.give(&ping(2).serial(serial)).len()).collect();
+    assert_eq!(answers, [1; 20]);
     // The number is not taken: the request begins the call when it comes.
-    raw.give(&from_client(PacketType::Data).call(2).last().serial(83));
+    raw.give(&from_client(PacketType::Data).call(2).last().serial(98));
     let second = raw.accept();
     assert_eq!(raw.outcome(second), None);
-    // A channel that had no call yet, and a connection that is not known.
-    assert_eq!(raw.give(&ping(1).channel(1)).len(), 1);
+    // A connection that is not known.
     assert_eq!(raw.give(&ping(2).cid(0x7700_0000)).len(), 0);
     // A call that is over or older than one that is over, and answers to questions of ours.
     assert_eq!(raw.give(&ping(1)).len(), 0);
     let response = from_client(PacketType::Ack).acks(AckReason::PingResponse, 1, 0, &[]).call(3);
     assert_eq!(raw.give(&response).len(), 0);
+}
+
+#[test]
+fn row_29_a_ping_about_a_call_that_an_earlier_server_may_have_accepted_is_answered_four_times() {
+    let ping = from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]);
+    let mut raw = Raw::new();
+    raw.serve();
+    // A channel that had no call yet, and a number after one of which nothing came.
+    for (channel, call) in [(1, 1), (2, 7), (0, 3)] {
+        let question = ping.clone().channel(channel).call(call);
+        let answers: Vec<usize> = (0..6).map(|n| raw.give(&question.clone().serial(200 + n)).len()).collect();
+        assert_eq!(answers, [1, 1, 1, 1, 0, 0], "channel {channel}");
+    }
+}
+
+#[test]
+fn row_29_a_ping_about_a_call_that_was_turned_away_is_answered_four_times() {
+    let mut raw = Raw::with(|config| config.limits.calls = 1);
+    raw.serve();
+    let sent = raw.give(&from_client(PacketType::Data).call(2).last().serial(2));
+    assert!(sent[0].is(PacketType::Busy));
+    let ping = from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(2);
+    let answers: Vec<usize> = (5..11).map(|serial| raw.give(&ping.clone().serial(serial)).len()).collect();
+    // A client that tries again would take the answers for a sign of life, and never end.
+    assert_eq!(answers, [1, 1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn row_29_a_connection_stays_known_while_its_client_asks() {
+    let ping = |serial| from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(2).serial(serial);
+    let mut raw = Raw::with(|config| config.validate_peers = true);
+    let call = raw.serve();
+    raw.give(&from_client(PacketType::Data).last().serial(2));
+    raw.end.call(call).unwrap().finish().unwrap();
+    raw.poll();
+    raw.give(&from_client(PacketType::Ack).acks(AckReason::Delay, 2, 1, &[]).serial(3));
+    assert_eq!(raw.outcome(call), Some(Ok(())));
+    // A connection of one that never proved its address is kept for 20 s after its last call.
+    let answers: Vec<usize> = (0..20)
+        .map(|n| {
+            raw.wait(Duration::from_secs(4));
+            raw.give(&ping(10 + n)).len()
+        })
+        .collect();
+    assert_eq!(answers, [1; 20]);
+    raw.wait(Duration::from_secs(19));
+    assert_eq!(raw.end.stats().connections, 1);
+    raw.wait(Duration::from_secs(2));
+    assert_eq!(raw.end.stats().connections, 0);
 }
 
 #[test]
