@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 20] = [
+const KEPT: [(&str, Make); 22] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -33,6 +33,8 @@ const KEPT: [(&str, Make); 20] = [
     ("answers to PINGs held back for want of a proof", answers_held_back),
     ("a packet of an earlier reply that comes late", packet_of_an_earlier_reply),
     ("a request turned away whose rest is unknown", turned_away_and_unknown),
+    ("questions about a call that is turned away for ever", turned_away_for_ever),
+    ("questions about a call that an earlier server had answered", answered_by_an_earlier_server),
 ];
 
 #[test]
@@ -444,5 +446,32 @@ fn turned_away_and_unknown() -> Scenario {
     let client = &mut s.nodes[1].endpoint;
     (client.silence, client.keepalive, client.rto_initial) = (2_000_000, 500_000, 3_000_000);
     call(&mut s, [2, 1, 0], 0, 4_612).retry_busy = true;
+    s
+}
+
+fn turned_away_for_ever() -> Scenario {
+    let mut s = base(6_959, 3, 0, 21_760_010);
+    (s.nodes[0].endpoint.validate_peers, s.nodes[0].endpoint.calls) = (false, 1);
+    let first = ServiceSpec { backlog: 8, accept_after: 5_000, reject_code: 77, ..turns_away(5) };
+    let newer = ServiceSpec { service: 53, ..ServiceSpec::default() };
+    s.nodes[0].services = vec![ServiceSpec { lifetime: 50_000, upgrade_to: newer.service, ..first }, newer];
+    s.nodes[2].endpoint.send_total = 1_500;
+    let loss = LossModel::Correlated { p: 0.3, correlation: 0.3 };
+    link(&mut s, [2, 0, 2], 5_000, vec![(4, ElementKind::Loss(loss))]);
+    call(&mut s, [20, 2, 0], 21_760_009, 1_607);
+    call(&mut s, [21, 2, 0], 0, 1_171);
+    let len = CallSpec::default().request.len;
+    call(&mut s, [22, 2, 0], 20_256_252, len).upgrade = true;
+    call(&mut s, [23, 0, 2], 17_321_225, len);
+    s
+}
+
+fn answered_by_an_earlier_server() -> Scenario {
+    let mut s = base(5_108_153, 4, 50, 169_990);
+    link(&mut s, [12, 3, 0], 50, vec![(13, ElementKind::Replay { p: 0.05, after: 15_000_000 })]);
+    call(&mut s, [2, 3, 0], 367, 8).reply =
+        Transfer { len: 191, write: 95, write_pause: 400_000, flush: true, ..Transfer::default() };
+    call(&mut s, [7, 3, 0], 0, 21_883);
+    s.actions.push(Action { id: 2, at: 169_989, node: 0, kind: ActionKind::Crash { lasts: 200_000 } });
     s
 }

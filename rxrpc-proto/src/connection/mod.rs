@@ -20,8 +20,8 @@ use crate::wire::{AbortCode, CHANNELS, next_serial};
 
 /// Call numbers are used up to here; then the channel is retired.
 const LAST_CALL_NUMBER: u32 = 0x7fff_ffff;
-/// Questions that are answered about one call that an earlier server may have accepted, or this one has turned away:
-/// OpenAFS's client asks every 4 s and sends its request again within 12 s. More would keep alive a call that must end.
+/// Questions that are answered about one call that an earlier server may have accepted: OpenAFS's client asks every 4 s
+/// and sends its request again within 12 s. More would keep alive a call that must end.
 const EARLY_ANSWERS: u8 = 4;
 
 /// How the last call of a channel ended, as far as the peer may ask.
@@ -52,18 +52,18 @@ pub(crate) struct Channel {
     pub(crate) replay: Option<u32>,
     /// When the last reply is acknowledged, unless a next call does it first.
     pub(crate) final_ack_at: Option<Instant>,
-    /// Number of the call that was turned away last.
+    /// Number of the call that was turned away last, with BUSY.
     pub(crate) refused: u32,
     /// The call not yet begun that a client asked about last, and the answers that count.
     early: (u32, u8),
 }
 
 impl Channel {
-    /// Whether a question about a call that has not begun is to be answered. Always if nothing of it has come and it
-    /// follows one that was here: no earlier server can have accepted it, so the client will send it again. Otherwise a
-    /// few times (QUIRKS.md#early-question).
+    /// Whether a question about a call of which nothing has come is to be answered. Always if it follows one that was
+    /// here: no earlier server can have accepted it, so the client will send it again. Otherwise a few times
+    /// (QUIRKS.md#early-question).
     pub(crate) fn may_answer_early(&mut self, number: u32) -> bool {
-        if self.counter != 0 && number == self.counter + 1 && number != self.refused {
+        if self.counter != 0 && number == self.counter + 1 {
             return true;
         }
         if self.early.0 != number {

@@ -77,8 +77,8 @@ impl Endpoint {
                 // The question that goes there is all that the packet pays for.
                 return self.fault(fault);
             }
-            if let Some(channel) =
-                self.connections.get_mut(key as usize).and_then(|c| c.channel_mut(header.channel()))
+            if let (Fault::NoRoom, Some(c)) = (fault, self.connections.get_mut(key as usize))
+                && let Some(channel) = c.channel_mut(header.channel())
             {
                 channel.refused = header.call_number;
             }

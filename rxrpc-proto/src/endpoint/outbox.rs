@@ -107,14 +107,19 @@ impl Endpoint {
         self.answer_stranger(now, path, bytes);
     }
 
-    /// A client asks about a call of which nothing has come: its request was lost. The answer keeps the call
-    /// alive until the request is sent again, and the connection stays known for it.
+    /// A client asks about a call that has not begun here. If it was turned away, it is told again. Otherwise its
+    /// request was lost: the answer keeps the call alive until the request is sent again, and the connection stays known
+    /// for it.
     pub(super) fn on_early_question(&mut self, now: Instant, path: &Path, key: u32, header: &Header) {
         let window = self.config.limits.window;
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         let Some(peer) = self.peers.get(connection.peer as usize) else { return };
         let number = header.call_number;
-        if !connection.channel_mut(header.channel()).is_some_and(|channel| channel.may_answer_early(number)) {
+        let Some(channel) = connection.channel_mut(header.channel()) else { return };
+        if channel.refused == number {
+            return self.reject_busy(now, path, header);
+        }
+        if !channel.may_answer_early(number) {
             return;
         }
         if connection.idle_since.is_some() {

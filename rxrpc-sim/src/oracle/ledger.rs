@@ -213,7 +213,8 @@ impl Ledger {
     }
 
     fn judge_client(&self, record: &Record, outcome: Outcome, checks: Checks<'_>) -> Option<String> {
-        let Checks { allow, tainted, anonymous, crashed_client, impatient, disturbed, limited } = checks;
+        let Checks { allow, tainted, anonymous, crashed_client, silence, impatient, disturbed, limited } =
+            checks;
         if tainted || crashed_client {
             return None;
         }
@@ -249,7 +250,9 @@ impl Ledger {
             Err(CallError::Timeout(TimeoutKind::RequestGap)) => Some("only servers wait for requests".into()),
             Err(CallError::Timeout(TimeoutKind::Lifetime)) => unless(limited, "it has no lifetime"),
             Err(CallError::Timeout(TimeoutKind::Silence)) => {
-                unless(impatient || disturbed, "nothing kept its server from answering")
+                // The server ended it, what told so was lost, and what would tell again was forgotten.
+                let forgotten = allow.kept < silence && matches!(record.served, Some(Err(_)));
+                unless(impatient || disturbed || forgotten, "nothing kept its server from answering")
             }
             Err(_) => Some("nothing leads to that".into()),
         }
@@ -377,6 +380,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) anonymous: bool,
     /// The client itself crashed.
     pub(crate) crashed_client: bool,
+    /// The longest silence it bears.
+    pub(crate) silence: Duration,
     /// It takes for silence what is shorter than the pauses of a peer that works.
     pub(crate) impatient: bool,
     /// Something was done to its two nodes, or to what they sent each other, that explains a silence.
@@ -393,6 +398,7 @@ impl<'a> Checks<'a> {
             tainted: false,
             anonymous: true,
             crashed_client: true,
+            silence: Duration::MAX,
             impatient: true,
             disturbed: true,
             limited: true,
@@ -446,6 +452,26 @@ mod tests {
             let (unique, _) = ledger.begin(at(0), 0, 1);
             assert_eq!(ledger.execute(at(1), unique, 0, &allow), None);
             assert_eq!(ledger.execute(at(2), unique, 0, &allow).is_none(), overflow);
+        }
+    }
+
+    #[test]
+    fn a_silence_is_explained_by_a_server_that_ended_the_call_only_if_it_may_have_forgotten_that() {
+        let failed = Err(CallError::Timeout(TimeoutKind::Lifetime));
+        for (kept, served, excused) in [(1, failed, true), (21, failed, false), (1, Ok(()), false)] {
+            let allow = Allowances { kept: Duration::from_secs(kept), ..Allowances::default() };
+            let mut ledger = Ledger::default();
+            let (_, place) = ledger.begin(at(0), 0, 1);
+            ledger.record(place).unwrap().served = Some(served);
+            let checks = Checks {
+                crashed_client: false,
+                silence: Duration::from_secs(20),
+                impatient: false,
+                disturbed: false,
+                ..Checks::none(&allow)
+            };
+            let finding = ledger.end_client(place, Err(CallError::Timeout(TimeoutKind::Silence)), checks);
+            assert_eq!(finding.is_none(), excused, "{kept} s, {served:?}");
         }
     }
 

@@ -157,7 +157,7 @@ impl Lane {
 #[derive(Clone, Copy, Debug)]
 struct Side {
     serial: u32,
-    /// When the connection was last seen to be there, or a call of it to live.
+    /// When a call of the connection was last seen to live.
     alive: Option<Instant>,
     /// It has ended a call before its time. How that is said again is limited, and an error may end others unsaid.
     aborted: bool,
@@ -201,8 +201,9 @@ impl Side {
             let over = |lane: Lane| jump == Jump::Evicted && (lane.over || lane.sent > 0);
             self.lanes = self.lanes.map(|l| Lane { arrived: l.arrived, over: over(l), ..Lane::new(l.call) });
         }
-        // Who sends data has a call. An acknowledgement may as well be of a call that is not there.
-        if anew || header.packet_type == PacketType::Data {
+        // Who sends data has a call. An acknowledgement may as well be of a call that is not there, on a connection that
+        // was begun anew long before and will soon be forgotten again.
+        if header.packet_type == PacketType::Data {
             self.alive = Some(now);
         }
         jump

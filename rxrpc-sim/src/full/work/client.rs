@@ -302,6 +302,7 @@ impl Job<'_> {
                 tainted: world.oracles.is_tainted(),
                 anonymous: book::is_anonymous(made.spec),
                 crashed_client: false,
+                silence: us(limits[1]),
                 impatient: is_impatient(&self.scenario, limits[1]),
                 disturbed,
                 limited: limits[0] > 0,

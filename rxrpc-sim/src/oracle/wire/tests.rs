@@ -112,6 +112,21 @@ fn a_server_may_begin_a_connection_anew_only_when_it_had_the_time_to_forget_it()
 }
 
 #[test]
+fn a_connection_begun_anew_without_a_call_may_soon_begin_anew_again() {
+    let mut bench = Bench::new();
+    bench.request();
+    assert_eq!(bench.send(SERVER, data(SERVER, 400_000, 1, Flags::LAST_PACKET)), None);
+    bench.pass(30);
+    // When it was begun is not known: what did so was turned away. It answers a question now.
+    assert_eq!(bench.send(SERVER, ack(900_000, AckReason::PingResponse, &[])), None);
+    bench.pass(19);
+    assert_eq!(bench.send(SERVER, data(SERVER, 500_000, 1, Flags::LAST_PACKET)), None);
+    // It has a call now.
+    bench.pass(19);
+    assert_eq!(bench.send(SERVER, ack(90, AckReason::Requested, &[true])), Some(Oracle::Sequence));
+}
+
+#[test]
 fn a_connection_that_made_room_begins_anew_at_once_but_its_calls_do_not() {
     let mut bench = Bench::new();
     bench.allow.eviction = true;
