@@ -12,7 +12,7 @@ use rxrpc_sim::{Scenario, Sim};
 type Make = fn() -> Scenario;
 
 /// What once failed, by name.
-const KEPT: [(&str, Make); 22] = [
+const KEPT: [(&str, Make); 23] = [
     ("busy a moment after each answer", busy_after_each_answer),
     ("clients that push each other's connections out", clients_that_push_each_other_out),
     ("BUSY overtakes the acknowledgement of what it drops", busy_before_the_acknowledgement),
@@ -35,6 +35,7 @@ const KEPT: [(&str, Make); 22] = [
     ("a request turned away whose rest is unknown", turned_away_and_unknown),
     ("questions about a call that is turned away for ever", turned_away_for_ever),
     ("questions about a call that an earlier server had answered", answered_by_an_earlier_server),
+    ("late copies kept as a call", late_copies_kept),
 ];
 
 #[test]
@@ -473,5 +474,15 @@ fn answered_by_an_earlier_server() -> Scenario {
         Transfer { len: 191, write: 95, write_pause: 400_000, flush: true, ..Transfer::default() };
     call(&mut s, [7, 3, 0], 0, 21_883);
     s.actions.push(Action { id: 2, at: 169_989, node: 0, kind: ActionKind::Crash { lasts: 200_000 } });
+    s
+}
+
+fn late_copies_kept() -> Scenario {
+    let mut s = base(9_032_479, 2, 50, 3_275_163);
+    (s.nodes[0].endpoint.receive_per_call, s.nodes[0].endpoint.keepalive) = (8_192, 400_000);
+    link(&mut s, [2, 1, 0], 150, vec![(4, ElementKind::Replay { p: 0.0125, after: 3_000_000 })]);
+    call(&mut s, [7, 1, 0], 446_623, 134_821).work = 5_000_000;
+    call(&mut s, [14, 1, 0], 0, 23_574);
+    s.actions.push(Action { id: 1, at: 3_275_162, node: 0, kind: ActionKind::Crash { lasts: 1_000 } });
     s
 }

@@ -295,6 +295,11 @@ impl RecvHalf {
         matches!(self.held.front(), Some(Some(_)))
     }
 
+    /// Whether packets are held for one that is missing, and nothing is there to be read: no reading will make room.
+    pub(crate) fn waits_for_base(&self) -> bool {
+        self.ready_bytes == 0 && self.has_hole() && !self.holds_base()
+    }
+
     /// Copy readable bytes out without taking them.
     pub(crate) fn peek(&self, buf: &mut [u8]) -> usize {
         let mut done = 0;

@@ -175,6 +175,27 @@ fn a_client_is_not_blamed_for_a_window_we_closed() {
 }
 
 #[test]
+fn a_window_closed_by_what_is_held_behind_a_hole_lets_the_missing_packet_in() {
+    let mut raw = Raw::with(|config| config.limits.receive_per_call = 10_000);
+    let mut last = Vec::new();
+    for seq in 2..=7 {
+        last = raw.give(&from_client(PacketType::Data).seq(seq).serial(seq).body(&[7; 1412]));
+    }
+    assert_eq!(last[0].ack_says(), (AckReason::OutOfSequence, 7, 1, 7, vec![0, 1, 1, 1, 1, 1, 1]));
+    assert_eq!(last[0].ack().trailer().unwrap().rwind, Some(1), "no reading can make room for it");
+    let call = raw.accept();
+    // A client that sends only other things is given its time and no more: late copies that came to a server which has
+    // started again are no call.
+    for serial in 100..119 {
+        raw.wait(Duration::from_secs(3));
+        assert_eq!(raw.outcome(call), None);
+        raw.give(&from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).serial(serial));
+    }
+    raw.wait(Duration::from_secs(4));
+    assert_eq!(raw.outcome(call), Some(Err(CallError::Timeout(TimeoutKind::RequestGap))));
+}
+
+#[test]
 fn a_waiting_call_is_acknowledged_softly_so_that_busy_can_still_turn_it_away() {
     let mut raw = Raw::new();
     raw.give(&from_client(PacketType::Data).last().body(b"ask"));
