@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use rxrpc_proto::Instant;
+use rxrpc_proto::wire::JUMBO_DATA_LEN;
 
 use crate::oracle::{Oracles, Record};
 use crate::scenario::{
@@ -151,9 +152,13 @@ impl<'a> Bounds<'a> {
 
     /// How many calls stand in one row at worst.
     fn turns(&self, oracles: &Oracles) -> u64 {
-        let few = self.scenario.nodes.iter().any(|n| n.endpoint.connections_per_bundle < 32);
-        let exclusive = self.scenario.nodes.iter().any(|n| n.endpoint.validate_peers);
         let live = oracles.ledger.live().count() as u64;
+        // Calls of a node share its room for what they send, a packet each at least.
+        let few = self.scenario.nodes.iter().map(|n| &n.endpoint).any(|e| {
+            e.connections_per_bundle < 32
+                || (e.send_total as u64) < live.saturating_mul(JUMBO_DATA_LEN as u64)
+        });
+        let exclusive = self.scenario.nodes.iter().any(|n| n.endpoint.validate_peers);
         match (few, exclusive) {
             (true, _) => live.max(1),
             (false, true) => live.div_ceil(4).max(1),
@@ -239,6 +244,18 @@ mod tests {
         let mut liveness = Liveness::default();
         liveness.start(Instant::ORIGIN + us(5), &scenario, &oracles);
         assert_eq!(liveness.deadline(), Instant::ORIGIN + us(u64::MAX));
+    }
+
+    #[test]
+    fn calls_that_share_the_room_of_one_packet_wait_for_one_another() {
+        for (send_total, turns) in [(1 << 20, 2), (1_500, 8)] {
+            let mut scenario = Scenario::new(1, 2);
+            scenario.nodes[0].endpoint.send_total = send_total;
+            scenario.call(0, 1, 8, 8);
+            let mut oracles = Oracles::new(&scenario);
+            (0..8).for_each(|_| _ = oracles.ledger.begin(Instant::ORIGIN, 0, 0));
+            assert_eq!(Bounds::new(&scenario, &oracles).turns(&oracles), turns, "room for {send_total}");
+        }
     }
 
     #[test]
