@@ -137,6 +137,8 @@ pub struct EndpointStats {
     pub unvalidated_connections: usize,
     /// Connections that are gone, for they had to make room, and whose call numbers are remembered.
     pub evicted_connections: usize,
+    /// Questions about versions that were asked and whose answers were not taken.
+    pub version_queries: usize,
     /// Peers that are remembered.
     pub peers: usize,
     /// Bytes received and not read.
@@ -162,6 +164,7 @@ impl Default for EndpointStats {
             client_connections: 0,
             unvalidated_connections: 0,
             evicted_connections: 0,
+            version_queries: 0,
             peers: 0,
             unread: 0,
             unacknowledged: 0,

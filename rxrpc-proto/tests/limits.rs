@@ -458,6 +458,7 @@ fn one_open_version_question_too_many_is_refused_until_an_answer_was_taken() {
     let mut solo = Solo::new(|c| c.limits.version_queries = 2);
     let first = solo.end.ask_version(server_addr(), ms(100)).unwrap();
     solo.end.ask_version(server_addr(), ms(100)).unwrap();
+    assert_eq!(solo.end.stats().version_queries, 2);
     assert_eq!(solo.end.ask_version(stranger(1), ms(100)), Err(VersionError::TooMany));
     solo.wait(ms(100));
     assert_eq!(solo.end.ask_version(stranger(1), ms(100)), Err(VersionError::TooMany), "not taken yet");

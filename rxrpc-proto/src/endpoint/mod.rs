@@ -281,6 +281,7 @@ impl Endpoint {
             client_connections: self.client_connections,
             unvalidated_connections: self.unvalidated.count(),
             evicted_connections: self.evicted.count(),
+            version_queries: self.versions.open(),
             peers: self.peers.len(),
             unread: self.unread,
             unacknowledged: self.unacknowledged,

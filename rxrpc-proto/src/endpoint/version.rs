@@ -56,6 +56,11 @@ impl Versions {
     pub(super) fn is_settled(&self) -> bool {
         self.new.is_empty()
     }
+
+    /// How many are open, those included whose answers were not taken.
+    pub(super) fn open(&self) -> usize {
+        self.queries.len()
+    }
 }
 
 impl Query {
@@ -84,7 +89,7 @@ impl Endpoint {
         if !super::peers::is_usable(&peer) {
             return Err(VersionError::Network(NetworkError::HostUnreachable));
         }
-        if self.versions.queries.len() >= self.config.limits.version_queries {
+        if self.versions.open() >= self.config.limits.version_queries {
             return Err(VersionError::TooMany);
         }
         self.versions.serial = self.versions.serial.wrapping_add(1);

@@ -43,6 +43,7 @@ pub(crate) fn check_leftovers(node: NodeId, stats: &EndpointStats, world: &mut W
         ("peers", stats.peers),
         ("unread bytes", stats.unread),
         ("unacknowledged bytes", stats.unacknowledged),
+        ("questions about versions", stats.version_queries),
     ];
     for (what, n) in left.into_iter().filter(|(_, n)| *n > 0) {
         world.violation(Some(node), Oracle::Leftover, format!("{n} {what}"));

@@ -58,6 +58,7 @@ impl Limits<'_> {
             ("service connections", service, spec.service_connections),
             ("unvalidated connections", stats.unvalidated_connections, spec.unvalidated_connections),
             ("evicted connections", stats.evicted_connections, spec.evicted_connections),
+            ("questions about versions", stats.version_queries, spec.version_queries),
             ("unread bytes", stats.unread, over),
             ("unacknowledged bytes", stats.unacknowledged, spec.send_total),
         ])
