@@ -68,6 +68,14 @@ fn calls_that_are_over_and_not_read_take_the_room_of_others() {
     assert_eq!(report.ends.get("busy"), Some(&1));
 }
 
+#[cfg(feature = "full")]
+#[test]
+fn a_call_that_ended_before_it_was_accepted_is_not_taken_for_one_that_lives() {
+    let report = rxrpc_sim::full::sim(ended_before_it_was_accepted()).run();
+    assert_eq!(report.violations, []);
+    assert_eq!((report.ends.get("ok"), report.ends.get("remote-abort")), (Some(&1), Some(&1)));
+}
+
 fn base(seed: u64, nodes: usize, delay: u64, heal_at: u64) -> Scenario {
     Scenario { delay, heal_at, ..Scenario::new(seed, nodes) }
 }
@@ -484,5 +492,17 @@ fn late_copies_kept() -> Scenario {
     call(&mut s, [7, 1, 0], 446_623, 134_821).work = 5_000_000;
     call(&mut s, [14, 1, 0], 0, 23_574);
     s.actions.push(Action { id: 1, at: 3_275_162, node: 0, kind: ActionKind::Crash { lasts: 1_000 } });
+    s
+}
+
+#[cfg(feature = "full")]
+fn ended_before_it_was_accepted() -> Scenario {
+    let mut s = base(12_043_191, 2, 5_000, 7_265_727);
+    s.nodes[0].endpoint.silence = 2_000_000;
+    s.nodes[0].services = vec![ServiceSpec { backlog: 8, accept_after: 5_000_000, ..ServiceSpec::default() }];
+    let loss = LossModel::Correlated { p: 0.3, correlation: 0.3 };
+    link(&mut s, [2, 1, 0], 15_000, vec![(6, ElementKind::Loss(loss)), (8, codel(300_000, 3_000))]);
+    call(&mut s, [18, 1, 0], 1, CallSpec::default().request.len);
+    call(&mut s, [19, 1, 0], 0, 68_984);
     s
 }

@@ -86,7 +86,7 @@ async fn decide(
         return job.world().application(job.id, slot, 4);
     }
     let lifetime = (service.lifetime > 0).then_some(us(service.lifetime));
-    let tag = job.served.borrow().vacant_key() as u64;
+    let tag = Taken::tag(job.served.borrow().vacant_key());
     let call = match incoming.accept_with(AcceptOptions { tag, lifetime }) {
         Ok(call) => call,
         Err(error) => {

@@ -30,6 +30,11 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// Tag of the call that has this key here: not 0, which calls have that nobody has accepted.
+    pub(super) fn tag(key: usize) -> u64 {
+        key as u64 + 1
+    }
+
     pub(super) fn new(accepted: Instant) -> Self {
         Taken { place: None, index: 0, accepted, judged: false }
     }
@@ -49,10 +54,9 @@ impl App {
     /// The driver leaves a call like this.
     pub(crate) fn judge_end(&self, call: &CallInfo) {
         let Some(outcome) = call.outcome else { return };
-        let key = call.tag as usize;
         if call.is_client {
-            self.judge_client(key, outcome);
-        } else {
+            self.judge_client(call.tag as usize, outcome);
+        } else if let Some(key) = (call.tag as usize).checked_sub(1) {
             self.judge_served(key, outcome);
         }
     }
