@@ -1,11 +1,11 @@
 //! How many datagrams a second the direct harness simulates, oracles on: small calls, and large ones with loss.
-//! `speed [SCALE [small|1]]`. Each is run five times: others on the machine, and those that share its processors, only make
-//! it slower, so the fastest counts.
+//! `speed [SCALE [small|1]]`. Each is run twenty times, shortly: others on the machine, and those that share its processors,
+//! only make it slower, so the fastest counts.
 
 use rxrpc_sim::scenario::{ElementKind, LossModel};
 use rxrpc_sim::{Report, Scenario, Sim};
 
-const RUNS: usize = 5;
+const RUNS: usize = 20;
 
 /// Processor time of this thread: others may be using the machine as well.
 fn cpu_seconds() -> f64 {
@@ -49,8 +49,8 @@ fn main() {
     let only = std::env::args().nth(2);
     let skip = |name: &str| only.as_ref().is_some_and(|o| !name.starts_with(o.as_str()));
     for (name, scenario) in [
-        ("small calls", small((400_000.0 * scale) as u32)),
-        ("1 MiB, 1 % loss", large((800.0 * scale) as u32)),
+        ("small calls", small((200_000.0 * scale) as u32)),
+        ("1 MiB, 1 % loss", large((200.0 * scale) as u32)),
     ] {
         if skip(name) {
             continue;
