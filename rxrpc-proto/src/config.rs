@@ -150,10 +150,9 @@ pub struct Timing {
     pub idle_client_fast: Duration,
     /// See [`Timing::idle_client_fast`].
     pub fast_reap_above: usize,
-    /// An unused service connection is kept this long.
+    /// An unused service connection is kept this long after its last call, or the last question about a next one.
     pub idle_service: Duration,
-    /// A service connection of a peer that never proves its address is kept this long after its last call: late
-    /// packets of that call must not begin it anew.
+    /// The same for a peer that never proves its address: late packets of its last call must not begin it anew.
     pub unvalidated_life: Duration,
     /// How long a proof of address lasts.
     pub validated_for: Duration,

@@ -20,8 +20,8 @@ use crate::wire::{AbortCode, CHANNELS, next_serial};
 
 /// Call numbers are used up to here; then the channel is retired.
 const LAST_CALL_NUMBER: u32 = 0x7fff_ffff;
-/// Questions that are answered about one call that an earlier server may have accepted: OpenAFS's client asks every 4 s
-/// and sends its request again within 12 s. More would keep alive a call that must end.
+/// Questions that are answered about one call that an earlier server may have accepted, or that was turned away: OpenAFS's
+/// client asks every 4 s and sends its request again within 12 s. More would keep alive a call that must end.
 const EARLY_ANSWERS: u8 = 4;
 
 /// How the last call of a channel ended, as far as the peer may ask.
@@ -53,25 +53,46 @@ pub(crate) struct Channel {
     /// When the last reply is acknowledged, unless a next call does it first.
     pub(crate) final_ack_at: Option<Instant>,
     /// Number of the call that was turned away last, with BUSY.
-    pub(crate) refused: u32,
+    refused: u32,
     /// The call not yet begun that a client asked about last, and the answers that count.
     early: (u32, u8),
 }
 
+/// What is said of a call that has not begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum EarlyAnswer {
+    NothingCame,
+    TurnedAway,
+}
+
 impl Channel {
-    /// Whether a question about a call of which nothing has come is to be answered. Always if it follows one that was
-    /// here: no earlier server can have accepted it, so the client will send it again. Otherwise a few times
-    /// (QUIRKS.md#early-question).
-    pub(crate) fn may_answer_early(&mut self, number: u32) -> bool {
-        if self.counter != 0 && number == self.counter + 1 {
-            return true;
+    /// The call is turned away, and may come again.
+    pub(crate) fn turn_away(&mut self, number: u32) {
+        self.refused = number;
+        self.early = (number, 0);
+    }
+
+    /// What to answer to a question about a call that has not begun, if anything (QUIRKS.md#early-question).
+    pub(crate) fn answer_early(&mut self, number: u32) -> Option<EarlyAnswer> {
+        let refused = number == self.refused;
+        if !refused && self.is_next(number) {
+            return Some(EarlyAnswer::NothingCame);
         }
         if self.early.0 != number {
             self.early = (number, 0);
         }
         let may = self.early.1 < EARLY_ANSWERS;
         self.early.1 += u8::from(may);
-        may
+        may.then_some(if refused { EarlyAnswer::TurnedAway } else { EarlyAnswer::NothingCame })
+    }
+
+    /// Whether a call with this number is the client's next: it has acknowledged the reply of the one before it, or that
+    /// one was turned away since. No earlier server can have accepted it, so the client will send it again.
+    fn is_next(&self, number: u32) -> bool {
+        self.last.is_some_and(|last| {
+            matches!(last.ending, Ending::Received { .. })
+                && number.checked_sub(1) == Some(last.number.max(self.refused))
+        })
     }
 
     /// Whether no further call can be numbered.

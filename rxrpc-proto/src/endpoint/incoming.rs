@@ -80,7 +80,7 @@ impl Endpoint {
             if let (Fault::NoRoom, Some(c)) = (fault, self.connections.get_mut(key as usize))
                 && let Some(channel) = c.channel_mut(header.channel())
             {
-                channel.refused = header.call_number;
+                channel.turn_away(header.call_number);
             }
             return self.refuse(now, path, header, fault, false);
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::{Endpoint, Path, Transmit, TransmitBuf, emit};
-use crate::connection::TokenBucket;
+use crate::connection::{EarlyAnswer, TokenBucket};
 use crate::time::Instant;
 use crate::wire::{
     AbortCode, AckFields, AckReason, Flags, Header, PacketType, emit_abort, emit_ack, emit_keepalive,
@@ -109,18 +109,17 @@ impl Endpoint {
 
     /// A client asks about a call that has not begun here. If it was turned away, it is told again. Otherwise its
     /// request was lost: the answer keeps the call alive until the request is sent again, and the connection stays known
-    /// for it.
+    /// for it (QUIRKS.md#early-question).
     pub(super) fn on_early_question(&mut self, now: Instant, path: &Path, key: u32, header: &Header) {
         let window = self.config.limits.window;
         let Some(connection) = self.connections.get_mut(key as usize) else { return };
         let Some(peer) = self.peers.get(connection.peer as usize) else { return };
         let number = header.call_number;
         let Some(channel) = connection.channel_mut(header.channel()) else { return };
-        if channel.refused == number {
-            return self.reject_busy(now, path, header);
-        }
-        if !channel.may_answer_early(number) {
-            return;
+        match channel.answer_early(number) {
+            None => return,
+            Some(EarlyAnswer::TurnedAway) => return self.reject_busy(now, path, header),
+            Some(EarlyAnswer::NothingCame) => {}
         }
         if connection.idle_since.is_some() {
             connection.idle_since = Some(now);

@@ -186,7 +186,7 @@ impl Endpoint {
         if let Some(channel) = connection.channel_mut(place.channel) {
             channel.last = before;
             channel.counter = place.number - 1;
-            channel.refused = place.number;
+            channel.turn_away(place.number);
         }
         let Some(addr) = self.peers.get(peer as usize).map(|p| p.addr) else { return };
         let bytes = header.to_bytes().to_vec();

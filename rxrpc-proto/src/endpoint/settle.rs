@@ -118,7 +118,7 @@ impl Endpoint {
     pub(super) fn offer_window(&mut self, key: u32) -> u32 {
         let Some(call) = self.calls.get(key) else { return 0 };
         let window = self.receive_window(call);
-        if window == 0 {
+        if window == 0 || call.recv.waits_for_base() {
             let [own, peer, all] =
                 self.receive_rooms(call).map(|room| u64::from(call.recv.window(room, 1) == 0));
             let limits = &mut self.stats.limits;

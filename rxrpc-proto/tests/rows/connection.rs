@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rxrpc_proto::wire::{AbortCode, AckReason, Flags, Header, PacketType};
-use rxrpc_proto::{
-    BusyPolicy, CallError, CallId, CallOptions, Event, Fault, Rejection, ServiceOptions, Target,
-};
+use rxrpc_proto::{BusyPolicy, CallError, CallId, CallOptions, Event, Fault, ServiceOptions, Target};
 
 use crate::raw::{CID, Packet, Raw, SERVICE, Sent, from_client, from_server};
 use crate::{answered, dropped};
@@ -469,107 +467,6 @@ fn row_29_only_data_of_the_next_call_ends_the_current_one() {
     assert_eq!((raw.faults(), raw.count(Fault::UnknownServiceCall)), (vec![Fault::UnknownServiceCall], 3));
     assert_eq!(raw.give(&from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(2)).len(), 1);
     assert_eq!(raw.outcome(call), None);
-}
-
-#[test]
-fn row_29_a_ping_about_a_call_whose_request_was_lost_is_answered() {
-    let ping = |call| from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(call);
-    let mut raw = Raw::new();
-    raw.serve();
-    let sent = raw.give(&ping(2).serial(77));
-    assert_eq!(sent.len(), 1);
-    let header = &sent[0].header;
-    assert_eq!((header.call_number, header.seq, header.flags), (2, 0, Flags::SLOW_START_OK));
-    assert_eq!(sent[0].ack_says(), (AckReason::PingResponse, 77, 1, 0, vec![]));
-    // However often it is lost: the call before it was here, so nobody else can have accepted it.
-    let answers: Vec<usize> = (78..98).map(|serial| raw.give(&ping(2).serial(serial)).len()).collect();
-    assert_eq!(answers, [1; 20]);
-    // The number is not taken: the request begins the call when it comes.
-    raw.give(&from_client(PacketType::Data).call(2).last().serial(98));
-    let second = raw.accept();
-    assert_eq!(raw.outcome(second), None);
-    // A connection that is not known.
-    assert_eq!(raw.give(&ping(2).cid(0x7700_0000)).len(), 0);
-    // A call that is over or older than one that is over, and answers to questions of ours.
-    assert_eq!(raw.give(&ping(1)).len(), 0);
-    let response = from_client(PacketType::Ack).acks(AckReason::PingResponse, 1, 0, &[]).call(3);
-    assert_eq!(raw.give(&response).len(), 0);
-}
-
-#[test]
-fn row_29_a_ping_about_a_call_that_an_earlier_server_may_have_accepted_is_answered_four_times() {
-    let ping = from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]);
-    let mut raw = Raw::new();
-    raw.serve();
-    // A channel that had no call yet, and a number after one of which nothing came.
-    for (channel, call) in [(1, 1), (2, 7), (0, 3)] {
-        let question = ping.clone().channel(channel).call(call);
-        let answers: Vec<usize> = (0..6).map(|n| raw.give(&question.clone().serial(200 + n)).len()).collect();
-        assert_eq!(answers, [1, 1, 1, 1, 0, 0], "channel {channel}");
-    }
-}
-
-#[test]
-fn row_29_a_ping_about_a_call_that_an_earlier_server_had_answered_is_not_answered() {
-    let mut raw = Raw::new();
-    // A late copy of its first call makes the connection known to this server.
-    raw.serve();
-    // A packet of the reply has come, or the second one before the first.
-    for (first, table) in [(2, &[][..]), (1, &[0, 1][..])] {
-        let ping = from_client(PacketType::Ack).acks(AckReason::Ping, first, 0, table).call(2).serial(2);
-        assert_eq!(raw.give(&ping).len(), 0, "first {first}");
-        assert_eq!(raw.faults(), [Fault::UnknownServiceCall]);
-    }
-}
-
-#[test]
-fn row_29_a_ping_about_a_call_that_was_turned_away_gets_busy() {
-    let ping = |call, serial| {
-        from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(call).serial(serial)
-    };
-    // An ACK would be taken for a sign of life by a client that tries again, and its call would never end.
-    let mut raw = Raw::with(|config| config.limits.calls = 1);
-    raw.serve();
-    let sent = raw.give(&from_client(PacketType::Data).call(2).last().serial(2));
-    assert!(sent[0].is(PacketType::Busy));
-    for serial in 3..13 {
-        let sent = raw.give(&ping(2, serial));
-        assert_eq!((sent.len(), sent[0].bytes.clone()), (1, ping(2, serial).busy()));
-    }
-    // So does one that the application has turned away.
-    let mut raw = Raw::new();
-    raw.give(&from_client(PacketType::Data).last());
-    let Event::Incoming { call, .. } = raw.events()[0] else { panic!("no call") };
-    raw.end.reject(call, Rejection::Busy).unwrap();
-    assert!(raw.poll()[0].is(PacketType::Busy));
-    assert_eq!(raw.give(&ping(1, 2))[0].bytes, ping(1, 2).busy());
-    // It may come again.
-    raw.give(&from_client(PacketType::Data).last().serial(3));
-    raw.accept();
-}
-
-#[test]
-fn row_29_a_connection_stays_known_while_its_client_asks() {
-    let ping = |serial| from_client(PacketType::Ack).acks(AckReason::Ping, 1, 0, &[]).call(2).serial(serial);
-    let mut raw = Raw::with(|config| config.validate_peers = true);
-    let call = raw.serve();
-    raw.give(&from_client(PacketType::Data).last().serial(2));
-    raw.end.call(call).unwrap().finish().unwrap();
-    raw.poll();
-    raw.give(&from_client(PacketType::Ack).acks(AckReason::Delay, 2, 1, &[]).serial(3));
-    assert_eq!(raw.outcome(call), Some(Ok(())));
-    // A connection of one that never proved its address is kept for 20 s after its last call.
-    let answers: Vec<usize> = (0..20)
-        .map(|n| {
-            raw.wait(Duration::from_secs(4));
-            raw.give(&ping(10 + n)).len()
-        })
-        .collect();
-    assert_eq!(answers, [1; 20]);
-    raw.wait(Duration::from_secs(19));
-    assert_eq!(raw.end.stats().connections, 1);
-    raw.wait(Duration::from_secs(2));
-    assert_eq!(raw.end.stats().connections, 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod raw;
 mod alone;
 mod call;
 mod connection;
+mod early;
 
 use raw::{Raw, Sent, faults_seen};
 use rxrpc_proto::Fault;

@@ -40,8 +40,9 @@ pub(crate) struct Record {
     pub(crate) serving: u32,
     /// A server application has written and finished the whole reply.
     pub(crate) replied: bool,
-    /// How it ended at a server, the last time.
+    /// How it ended at a server, the last time, and when.
     pub(crate) served: Option<Outcome>,
+    served_until: Option<Instant>,
     /// The server's application ended it, or turned it away.
     pub(crate) server_gave_up: bool,
     /// An error about its server was reported to its client.
@@ -110,6 +111,7 @@ impl Ledger {
             serving: 0,
             replied: false,
             served: None,
+            served_until: None,
             server_gave_up: false,
             reported: false,
             heard: [None; 2],
@@ -213,8 +215,7 @@ impl Ledger {
     }
 
     fn judge_client(&self, record: &Record, outcome: Outcome, checks: Checks<'_>) -> Option<String> {
-        let Checks { allow, tainted, anonymous, crashed_client, silence, impatient, disturbed, limited } =
-            checks;
+        let Checks { allow, now, tainted, anonymous, crashed_client, impatient, disturbed, limited } = checks;
         if tainted || crashed_client {
             return None;
         }
@@ -251,7 +252,8 @@ impl Ledger {
             Err(CallError::Timeout(TimeoutKind::Lifetime)) => unless(limited, "it has no lifetime"),
             Err(CallError::Timeout(TimeoutKind::Silence)) => {
                 // The server ended it, what told so was lost, and what would tell again was forgotten.
-                let forgotten = allow.kept < silence && matches!(record.served, Some(Err(_)));
+                let long_ago = record.served_until.is_some_and(|at| now - at >= allow.kept);
+                let forgotten = long_ago && matches!(record.served, Some(Err(_)));
                 unless(impatient || disturbed || forgotten, "nothing kept its server from answering")
             }
             Err(_) => Some("nothing leads to that".into()),
@@ -332,6 +334,7 @@ impl Ledger {
     /// A call ended at a server that had it. `read` and `written`: the whole request, the whole reply.
     pub(crate) fn end_server(
         &mut self,
+        now: Instant,
         place: Option<u32>,
         outcome: Outcome,
         (read, written): (bool, bool),
@@ -351,7 +354,7 @@ impl Ledger {
             && let Some(record) = self.records.get_mut(place as usize)
         {
             record.serving -= 1;
-            record.served = Some(outcome);
+            (record.served, record.served_until) = (Some(outcome), Some(now));
             unique = Some(record.unique);
             self.retire(place);
         }
@@ -375,13 +378,13 @@ impl Ledger {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checks<'a> {
     pub(crate) allow: &'a Allowances,
+    /// It ends now.
+    pub(crate) now: Instant,
     pub(crate) tainted: bool,
     /// Its request was too short to name it.
     pub(crate) anonymous: bool,
     /// The client itself crashed.
     pub(crate) crashed_client: bool,
-    /// The longest silence it bears.
-    pub(crate) silence: Duration,
     /// It takes for silence what is shorter than the pauses of a peer that works.
     pub(crate) impatient: bool,
     /// Something was done to its two nodes, or to what they sent each other, that explains a silence.
@@ -395,10 +398,10 @@ impl<'a> Checks<'a> {
     pub(crate) fn none(allow: &'a Allowances) -> Self {
         Checks {
             allow,
+            now: Instant::ORIGIN,
             tainted: false,
             anonymous: true,
             crashed_client: true,
-            silence: Duration::MAX,
             impatient: true,
             disturbed: true,
             limited: true,
@@ -458,20 +461,22 @@ mod tests {
     #[test]
     fn a_silence_is_explained_by_a_server_that_ended_the_call_only_if_it_may_have_forgotten_that() {
         let failed = Err(CallError::Timeout(TimeoutKind::Lifetime));
-        for (kept, served, excused) in [(1, failed, true), (21, failed, false), (1, Ok(()), false)] {
-            let allow = Allowances { kept: Duration::from_secs(kept), ..Allowances::default() };
+        for (after, served, excused) in [(20, failed, true), (19, failed, false), (20, Ok(()), false)] {
+            let allow = Allowances { kept: Duration::from_secs(20), ..Allowances::default() };
             let mut ledger = Ledger::default();
             let (_, place) = ledger.begin(at(0), 0, 1);
-            ledger.record(place).unwrap().served = Some(served);
+            ledger.record(place).unwrap().serving = 1;
+            ledger.serve();
+            ledger.end_server(at(5), Some(place), served, (true, true), false);
             let checks = Checks {
+                now: at(5 + after),
                 crashed_client: false,
-                silence: Duration::from_secs(20),
                 impatient: false,
                 disturbed: false,
                 ..Checks::none(&allow)
             };
             let finding = ledger.end_client(place, Err(CallError::Timeout(TimeoutKind::Silence)), checks);
-            assert_eq!(finding.is_none(), excused, "{kept} s, {served:?}");
+            assert_eq!(finding.is_none(), excused, "{after} s, {served:?}");
         }
     }
 

@@ -184,7 +184,7 @@ enum Jump {
 impl Side {
     /// It sends a packet. The serials of a connection grow by little; one that was forgotten starts anew at random,
     /// and so do the calls on it.
-    fn on_serial(&mut self, now: Instant, header: &Header, allow: &Allowances) -> Jump {
+    fn on_serial(&mut self, now: Instant, header: &Header, body: &Body<'_>, allow: &Allowances) -> Jump {
         let before = std::mem::replace(&mut self.serial, header.serial);
         self.aborted |= header.packet_type == PacketType::Abort;
         let step = header.serial.wrapping_sub(before);
@@ -201,9 +201,14 @@ impl Side {
             let over = |lane: Lane| jump == Jump::Evicted && (lane.over || lane.sent > 0);
             self.lanes = self.lanes.map(|l| Lane { arrived: l.arrived, over: over(l), ..Lane::new(l.call) });
         }
-        // Who sends data has a call. An acknowledgement may as well be of a call that is not there, on a connection that
-        // was begun anew long before and will soon be forgotten again.
-        if header.packet_type == PacketType::Data {
+        // Who sends data has a call, and so has who acknowledges some. What acknowledges nothing may be of a call that is
+        // not there, on a connection that was begun anew long before and will soon be forgotten again.
+        let has_call = match body {
+            Body::Data(_) => true,
+            Body::Ack(ack) => ack.fields.first_packet > 1 || ack.declared() > 0,
+            _ => false,
+        };
+        if has_call {
             self.alive = Some(now);
         }
         jump
@@ -321,7 +326,7 @@ impl Wire {
         let from_client = header.from_client();
         let connection = self.connection(place?, (!from_client).then_some(from));
         let side = &mut connection.sides[usize::from(!from_client)];
-        let jump = side.on_serial(now, header, allow);
+        let jump = side.on_serial(now, header, body, allow);
         let lane = &mut side.lanes[header.channel()];
         lane.answered |= lane.reply_end.is_some();
         if header.call_number > lane.call {

@@ -206,7 +206,7 @@ impl App {
         if !reach.world.oracles.is_tainted() {
             self.judge_times(reach, call, outcome);
         }
-        let finding = reach.world.oracles.ledger.end_server(call.place, outcome, ends, tainted);
+        let finding = reach.world.oracles.ledger.end_server(reach.now, call.place, outcome, ends, tainted);
         self.report(reach, finding);
         if call.lifetime > 0 && reach.local - call.accepted > us(call.lifetime) + self.slack {
             self.check_deadline(reach, outcome, reach.local - call.accepted, [call.lifetime, 0]);
@@ -400,7 +400,7 @@ impl App {
             book::count_served_stages(&mut reach.world.coverage, call.writer.as_ref());
             reach.endpoint.release(id);
             let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
-            let finding = reach.world.oracles.ledger.end_server(place, gone, (true, true), true);
+            let finding = reach.world.oracles.ledger.end_server(reach.now, place, gone, (true, true), true);
             self.report(reach, finding);
         } else if let Some(mut view) = reach.endpoint.call(id) {
             view.abort(AbortCode(unique as i32 | 1));
@@ -411,7 +411,8 @@ impl App {
         self.servers.waiting.clear();
         for call in self.servers.calls.drain() {
             let gone = Err(CallError::EndpointClosed);
-            let _ = world.oracles.ledger.end_server(call.place, gone, (true, true), true);
+            let now = world.now();
+            let _ = world.oracles.ledger.end_server(now, call.place, gone, (true, true), true);
         }
     }
 }

@@ -299,10 +299,10 @@ impl Job<'_> {
             let times = [limits[1], made.pause()];
             let disturbed = world.oracles.explains_silence(now, place, made.spec, times, outcome);
             let checks = Checks {
+                now,
                 tainted: world.oracles.is_tainted(),
                 anonymous: book::is_anonymous(made.spec),
                 crashed_client: false,
-                silence: us(limits[1]),
                 impatient: is_impatient(&self.scenario, limits[1]),
                 disturbed,
                 limited: limits[0] > 0,

@@ -217,13 +217,13 @@ impl App {
         self.fresh.set(false);
         self.queued.take();
         let gone = Err(CallError::EndpointClosed);
-        let allow = world.oracles.allow;
+        let (now, allow) = (world.now(), world.oracles.allow);
         for (_, ours) in self.clients.take() {
             let checks = Checks { tainted: true, ..Checks::none(&allow) };
             let _ = world.oracles.ledger.end_client(ours.place, gone, checks);
         }
         for (_, taken) in self.served.take() {
-            let _ = world.oracles.ledger.end_server(taken.place, gone, (true, true), true);
+            let _ = world.oracles.ledger.end_server(now, taken.place, gone, (true, true), true);
         }
     }
 

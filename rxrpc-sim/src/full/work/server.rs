@@ -266,9 +266,15 @@ impl Job<'_> {
             world.application(self.id, u64::from(served.unique), 7 | u64::from(outcome.is_ok()) << 8);
             let wrote = served.writer.as_ref().is_some_and(|w| w.finished);
             let tainted = world.oracles.is_tainted() || (served.gave_up && outcome.is_err());
-            let late = world.oracles.ledger.judge_late_end(served.place, world.now(), self.told_within(spec));
-            let found =
-                world.oracles.ledger.end_server(served.place, outcome, (served.has_request, wrote), tainted);
+            let now = world.now();
+            let late = world.oracles.ledger.judge_late_end(served.place, now, self.told_within(spec));
+            let found = world.oracles.ledger.end_server(
+                now,
+                served.place,
+                outcome,
+                (served.has_request, wrote),
+                tainted,
+            );
             late.or(found)
         };
         self.report(finding);
@@ -309,7 +315,11 @@ impl Job<'_> {
     fn forget_served(&self, served: &Served) {
         self.leave_served(served);
         let gone = Err(CallError::LocalAbort(AbortCode::RX_USER_ABORT));
-        let finding = self.world().oracles.ledger.end_server(served.place, gone, (true, true), true);
+        let finding = {
+            let mut world = self.world();
+            let now = world.now();
+            world.oracles.ledger.end_server(now, served.place, gone, (true, true), true)
+        };
         self.report(finding);
     }
 }
