@@ -121,9 +121,7 @@ impl Endpoint {
             Some(EarlyAnswer::TurnedAway) => return self.reject_busy(now, path, header),
             Some(EarlyAnswer::NothingCame) => {}
         }
-        if connection.idle_since.is_some() {
-            connection.idle_since = Some(now);
-        }
+        connection.idle_since = connection.idle_since.map(|_| now);
         let mut answer = emit::header(connection, header.channel(), number, PacketType::Ack);
         answer.flags |= Flags::SLOW_START_OK;
         let fields = AckFields {

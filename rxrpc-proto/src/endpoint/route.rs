@@ -5,7 +5,7 @@ use crate::connection::{Connection, Ending, Role, Terminal};
 use crate::error::CallError;
 use crate::fault::Fault;
 use crate::time::Instant;
-use crate::wire::{AbortCode, Ack, AckReason, Body, Header};
+use crate::wire::{AbortCode, AckReason, Body, Header};
 
 /// Which call of its channel a packet is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,11 +34,6 @@ fn which(connection: &Connection, header: &Header, current: Option<(u32, u32)>) 
         (Some(_), _) => Which::Ancient,
         (None, _) => Which::Nothing,
     }
-}
-
-/// Whether who sends this has received anything. Then a server has begun the call.
-fn has_reply(ack: &Ack<'_>) -> bool {
-    ack.fields.first_packet > 1 || ack.declared() > 0
 }
 
 impl Endpoint {
@@ -83,7 +78,8 @@ impl Endpoint {
             }
             Which::Next | Which::Nothing => match body {
                 Body::Data(_) => self.on_next_call(now, path, key, header, body),
-                Body::Ack(ack) if ack.fields.reason == AckReason::Ping && !has_reply(ack) => {
+                // Who has some of the reply had it from a server that had begun the call.
+                Body::Ack(ack) if ack.fields.reason == AckReason::Ping && !ack.acknowledges_data() => {
                     self.fault(Fault::UnknownServiceCall);
                     self.on_early_question(now, path, key, header);
                 }

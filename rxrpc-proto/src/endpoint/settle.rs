@@ -147,10 +147,10 @@ impl Endpoint {
             call.recv.window(room / calls.max(1), cap).max(call.recv.window(room, 1))
         };
         let of_peer = self.peers.get(call.peer as usize).map_or(1, |p| p.streaming);
-        let window =
+        let fits =
             window(own, 1).min(window(peer, of_peer)).min(window(all, self.streaming)).min(describable);
         // The packet that is missing is taken nonetheless, and its sender owes it.
-        window.max(u32::from(call.recv.waits_for_base()))
+        fits.max(u32::from(call.recv.waits_for_base()))
     }
 
     /// The reader made room: take in what waited for it, and tell the peer if it nears the old edge.

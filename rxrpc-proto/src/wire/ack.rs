@@ -102,6 +102,13 @@ impl<'a> Ack<'a> {
         self.declared
     }
 
+    /// Whether it says that any data has come, in order or not. Who sends it has a call: an answer about one of which
+    /// nothing has come has firstPacket 1 and no table.
+    #[must_use]
+    pub const fn acknowledges_data(&self) -> bool {
+        self.fields.first_packet > 1 || self.declared > 0
+    }
+
     /// The soft-ACK table: entry `i` is about sequence number `first_packet + i`, read it with
     /// [`received`](Self::received).
     ///
@@ -212,6 +219,17 @@ mod tests {
         let mut out = Vec::new();
         emit_ack(&mut out, &FIELDS, table.iter().copied(), trailer);
         out
+    }
+
+    #[test]
+    fn data_has_come_if_the_first_packet_is_not_the_first_or_a_table_follows() {
+        for (first_packet, table, expected) in
+            [(1, &[][..], false), (0, &[], false), (2, &[], true), (1, &[false, true], true)]
+        {
+            let mut body = Vec::new();
+            emit_ack(&mut body, &AckFields { first_packet, ..FIELDS }, table.iter().copied(), None);
+            assert_eq!(Ack::parse(&body).unwrap().acknowledges_data(), expected, "{first_packet} {table:?}");
+        }
     }
 
     #[test]

@@ -41,8 +41,7 @@ pub(crate) struct Record {
     /// A server application has written and finished the whole reply.
     pub(crate) replied: bool,
     /// How it ended at a server, the last time, and when.
-    pub(crate) served: Option<Outcome>,
-    served_until: Option<Instant>,
+    served: Option<(Outcome, Instant)>,
     /// The server's application ended it, or turned it away.
     pub(crate) server_gave_up: bool,
     /// An error about its server was reported to its client.
@@ -51,6 +50,13 @@ pub(crate) struct Record {
     pub(crate) heard: [Option<Instant>; 2],
     /// The server waited longer than it may for the rest of the request, from then on.
     pub(crate) overdue: Option<Instant>,
+}
+
+impl Record {
+    /// When it failed at a server, if that was the last thing that happened to it there.
+    fn failed_at_server(&self) -> Option<Instant> {
+        self.served.filter(|(outcome, _)| outcome.is_err()).map(|(_, at)| at)
+    }
 }
 
 /// A served call that ends.
@@ -111,7 +117,6 @@ impl Ledger {
             serving: 0,
             replied: false,
             served: None,
-            served_until: None,
             server_gave_up: false,
             reported: false,
             heard: [None; 2],
@@ -241,7 +246,7 @@ impl Ledger {
             Err(CallError::PeerRestarted) => {
                 // How often a server says that it has no room is limited: a client may never hear it, and hear answers
                 // to its questions.
-                let lost = full || impatient || allow.heavy_loss || matches!(record.served, Some(Err(_)));
+                let lost = full || impatient || allow.heavy_loss || record.failed_at_server().is_some();
                 unless(
                     allow.restarts || allow.rebinding || allow.eviction || allow.forgot || lost,
                     "its server was never away",
@@ -252,8 +257,7 @@ impl Ledger {
             Err(CallError::Timeout(TimeoutKind::Lifetime)) => unless(limited, "it has no lifetime"),
             Err(CallError::Timeout(TimeoutKind::Silence)) => {
                 // The server ended it, what told so was lost, and what would tell again was forgotten.
-                let long_ago = record.served_until.is_some_and(|at| now - at >= allow.kept);
-                let forgotten = long_ago && matches!(record.served, Some(Err(_)));
+                let forgotten = record.failed_at_server().is_some_and(|at| now - at >= allow.kept);
                 unless(impatient || disturbed || forgotten, "nothing kept its server from answering")
             }
             Err(_) => Some("nothing leads to that".into()),
@@ -354,7 +358,7 @@ impl Ledger {
             && let Some(record) = self.records.get_mut(place as usize)
         {
             record.serving -= 1;
-            (record.served, record.served_until) = (Some(outcome), Some(now));
+            record.served = Some((outcome, now));
             unique = Some(record.unique);
             self.retire(place);
         }
@@ -364,10 +368,9 @@ impl Ledger {
 
     /// Forget a call that ended well at both ends: it may not come again, and numbers suffice to see that.
     fn retire(&mut self, place: u32) {
-        let over = self
-            .records
-            .get(place as usize)
-            .is_some_and(|r| r.outcome == Some(Ok(())) && r.serving == 0 && r.served == Some(Ok(())));
+        let over = self.records.get(place as usize).is_some_and(|r| {
+            r.outcome == Some(Ok(())) && r.serving == 0 && matches!(r.served, Some((Ok(()), _)))
+        });
         if over {
             self.records.remove(place as usize);
         }
@@ -411,7 +414,7 @@ impl<'a> Checks<'a> {
 
 /// Whether somebody has reason to abort with this code.
 fn judge_abort(record: &Record, code: AbortCode, allow: &Allowances) -> Option<String> {
-    let gave_up = allow.rejects || record.server_gave_up || matches!(record.served, Some(Err(_)));
+    let gave_up = allow.rejects || record.server_gave_up || record.failed_at_server().is_some();
     let lost = allow.restarts || allow.overflow || allow.forgot || allow.rebinding;
     let excuse = match code {
         // A server that forgot the connection may have forgotten the upgrade, or take acknowledgements of the reply

@@ -205,7 +205,7 @@ impl Side {
         // not there, on a connection that was begun anew long before and will soon be forgotten again.
         let has_call = match body {
             Body::Data(_) => true,
-            Body::Ack(ack) => ack.fields.first_packet > 1 || ack.declared() > 0,
+            Body::Ack(ack) => ack.acknowledges_data(),
             _ => false,
         };
         if has_call {

@@ -228,7 +228,7 @@ impl App {
         let late = reach.world.oracles.note_end(reach.now, place, call, outcome);
         self.report(reach, late);
         let limits = limits(&self.scenario, self.node, &self.scenario.calls[spec as usize]);
-        let (silence, impatient) = (us(limits[1]), is_impatient(&self.scenario, limits[1]));
+        let impatient = is_impatient(&self.scenario, limits[1]);
         let anonymous = book::is_anonymous(call);
         let disturbed = reach.world.oracles.explains_silence(reach.now, place, call, [limits[1], 0], outcome);
         let checks = Checks {
@@ -241,8 +241,9 @@ impl App {
             disturbed,
             limited: limits[0] > 0,
         };
+        let silence = (us(limits[1]), self.slack);
         let ledger = &mut reach.world.oracles.ledger;
-        let silent = ledger.judge_silence(Some(place), (0, &outcome), reach.now, (silence, self.slack));
+        let silent = ledger.judge_silence(Some(place), (0, &outcome), reach.now, silence);
         let finding = ledger.end_client(place, outcome, checks);
         ledger.unreleased += 1;
         if !tainted {

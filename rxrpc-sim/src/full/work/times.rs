@@ -35,6 +35,11 @@ impl Taken {
         key as u64 + 1
     }
 
+    /// The key that has this tag.
+    fn key(tag: u64) -> Option<usize> {
+        (tag as usize).checked_sub(1)
+    }
+
     pub(super) fn new(accepted: Instant) -> Self {
         Taken { place: None, index: 0, accepted, judged: false }
     }
@@ -56,7 +61,7 @@ impl App {
         let Some(outcome) = call.outcome else { return };
         if call.is_client {
             self.judge_client(call.tag as usize, outcome);
-        } else if let Some(key) = (call.tag as usize).checked_sub(1) {
+        } else if let Some(key) = Taken::key(call.tag) {
             self.judge_served(key, outcome);
         }
     }
